@@ -1,0 +1,9 @@
+//! What a migration is, without I/O: names, requests, facts, phases, steps, events and messages.
+//!
+//! Nothing in this folder opens a file, starts a process or reads a clock. A job is a journal: its
+//! [`Event`](event::Event)s, folded, give the [`Phase`](phase::Phase), and the phase alone says which
+//! [`Step`](step::Step) is due. That makes the protocol between two hosts something that a test can
+//! walk through state by state (`tests/model.rs`).
+
+pub mod name;
+pub mod request;

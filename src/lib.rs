@@ -1,0 +1,6 @@
+//! zmigrate moves Solaris and illumos zones between hosts.
+
+pub mod cmd;
+pub mod config;
+pub mod job;
+pub mod stream;
