@@ -5,5 +5,13 @@
 //! [`Step`](step::Step) is due. That makes the protocol between two hosts something that a test can
 //! walk through state by state (`tests/model.rs`).
 
+pub mod event;
+pub mod layout;
+pub mod message;
 pub mod name;
+pub mod phase;
+pub mod record;
 pub mod request;
+pub mod retry;
+pub mod step;
+pub mod survey;
