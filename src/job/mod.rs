@@ -13,5 +13,6 @@ pub mod phase;
 pub mod record;
 pub mod request;
 pub mod retry;
+pub mod status;
 pub mod step;
 pub mod survey;
