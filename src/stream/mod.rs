@@ -23,3 +23,6 @@ pub use error::{Fault, StreamError, StreamErrorKind};
 pub use feature::FeatureSet;
 pub use fletcher::{Fletcher4, Sums};
 pub use record::{Begin, ByteOrder, HEADER_LEN, ObjectSet, RecordKind};
+
+#[cfg(test)]
+mod tests;
