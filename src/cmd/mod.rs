@@ -8,14 +8,19 @@
 pub mod argv;
 mod child;
 mod drain;
+pub mod output;
 pub mod parse;
 pub mod run;
+#[cfg(test)]
+mod sample;
 pub mod streaming;
+pub mod zfs;
 
 pub use argv::Argv;
 pub use child::Killer;
+pub use output::{Output, RunError, Status};
 pub use parse::ParseError;
-pub use run::{Output, Programs, RunError, Status};
+pub use run::Programs;
 pub use streaming::Streaming;
 
 /// What can go wrong when a command is run and its output read.

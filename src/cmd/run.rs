@@ -11,29 +11,26 @@
 use std::fmt;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::argv::{Argv, cut};
+use super::argv::Argv;
 use super::child::Living;
-use super::drain::{Drain, Drained, Keep};
+use super::drain::{Drain, Keep};
+use super::output::{Output, RunError, STDERR_TAIL, lossy, one_line};
 use super::streaming::Streaming;
 
 /// The most that a command may print on stdout: `zfs get -r all` prints 80 bytes a property, 60 properties a dataset.
 pub const STDOUT_LIMIT: usize = 64 << 20;
-/// How much of the end of stderr is kept.
-pub const STDERR_TAIL: usize = 8 << 10;
 /// For how long the pipes' end is awaited after the child has ended: a grandchild may hold them for ever.
 const LINGER: Duration = Duration::from_secs(2);
 /// Threads here only copy bytes or wait.
 pub(super) const SMALL_STACK: usize = 128 << 10;
-/// The longest piece of a command's own words in an error's text, in bytes.
-const SHOWN: usize = 1024;
 
 /// Where one line a start and an end of a command goes: the job's log.
 pub(super) type Trace = Arc<dyn Fn(&str) + Send + Sync>;
@@ -45,84 +42,6 @@ pub struct Programs {
     timeout: Duration,
     trace: Option<Trace>,
     stdout_limit: usize,
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// It left with this exit code.
-    Exit(i32),
-    /// It was killed by this signal.
-    Signal(i32),
-}
-
-/// What a command that ended had to say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Output {
-    /// Exit code or signal.
-    pub status: Status,
-    /// Everything from stdout. Bytes that aren't UTF-8 are replaced only if the command failed.
-    pub stdout: String,
-    /// The last 8 KiB of stderr.
-    pub stderr: String,
-    /// Whether stderr was longer than that.
-    pub stderr_cut: bool,
-}
-
-/// Why a command gave no result.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// No such program on the configured path.
-    #[error("no program `{program}` in {directories}: see `path` in [commands] of the configuration")]
-    NotFound {
-        /// The program's name.
-        program: &'static str,
-        /// The directories that were looked at.
-        directories: String,
-    },
-    /// The system could not start it, or not look after it.
-    #[error("`{}` could not be run: {source}", .argv.brief())]
-    Spawn {
-        /// The command.
-        argv: Argv,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// It ended with something else than exit code 0.
-    #[error("`{}`: {}{}", .argv.brief(), .output.status, said(.output))]
-    Failed {
-        /// The command.
-        argv: Argv,
-        /// How it ended and what it said.
-        output: Box<Output>,
-    },
-    /// It was not done in time and its process group was killed. What it did until then stays done.
-    #[error("`{}` was not done after {} s and was killed{}{}", .argv.brief(), .after.as_secs_f32(),
-        if *.gone { "" } else { ", but it does not die" }, tail(.stderr))]
-    Deadline {
-        /// The command.
-        argv: Argv,
-        /// The limit that applied.
-        after: Duration,
-        /// The end of its stderr so far.
-        stderr: String,
-        /// Whether the child is known to have ended.
-        gone: bool,
-    },
-    /// It printed more than is taken and was killed.
-    #[error("`{}` printed more than {limit} bytes and was killed", .argv.brief())]
-    TooMuch {
-        /// The command.
-        argv: Argv,
-        /// The most bytes that are taken.
-        limit: usize,
-    },
-    /// It ended well and printed something that isn't UTF-8. Names and values must be carried exactly or not at all.
-    #[error("`{}` printed text that is not UTF-8", .argv.brief())]
-    NotText {
-        /// The command.
-        argv: Argv,
-    },
 }
 
 impl Programs {
@@ -282,97 +201,6 @@ impl fmt::Debug for Programs {
     }
 }
 
-impl Output {
-    pub(super) fn new(
-        argv: &Argv,
-        status: ExitStatus,
-        stdout: Drained,
-        stderr: Drained,
-        limit: usize,
-    ) -> Result<Self, RunError> {
-        let status = Status::from(status);
-        if stdout.cut {
-            return Err(RunError::TooMuch { argv: argv.clone(), limit });
-        }
-        let stdout = match String::from_utf8(stdout.bytes) {
-            Ok(text) => text,
-            Err(_) if status.is_ok() => return Err(RunError::NotText { argv: argv.clone() }),
-            Err(raw) => lossy(raw.into_bytes()),
-        };
-        Ok(Self { status, stdout, stderr: lossy(stderr.bytes), stderr_cut: stderr.cut })
-    }
-
-    /// This output if the status is 0.
-    ///
-    /// # Errors
-    /// [`RunError::Failed`] for any other status.
-    pub fn into_ok(self, argv: &Argv) -> Result<Self, RunError> {
-        if self.status.is_ok() {
-            return Ok(self);
-        }
-        Err(RunError::Failed { argv: argv.clone(), output: Box::new(self) })
-    }
-}
-
-impl Status {
-    /// Whether it is exit code 0.
-    pub fn is_ok(self) -> bool {
-        self == Status::Exit(0)
-    }
-}
-
-impl From<ExitStatus> for Status {
-    fn from(status: ExitStatus) -> Self {
-        match status.code() {
-            Some(code) => Status::Exit(code),
-            None => Status::Signal(status.signal().unwrap_or(0)),
-        }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Status::Exit(code) => write!(f, "exit {code}"),
-            Status::Signal(number) => write!(f, "killed by signal {number}"),
-        }
-    }
-}
-
-/// The command's own words, for an error's text: stderr, and what stands on stdout beside it (brand scripts and
-/// `route` put their errors there), both from the end.
-fn said(output: &Output) -> String {
-    format!("{}{}", tail(&output.stderr), tail(&output.stdout))
-}
-
-/// `: ` and the end of a text as one bounded line; nothing for an empty text.
-fn tail(text: &str) -> String {
-    let line = one_line(text.trim());
-    if line.is_empty() {
-        return String::new();
-    }
-    if line.len() <= SHOWN {
-        return format!(": {line}");
-    }
-    let start = (line.len() - SHOWN..=line.len()).find(|&at| line.is_char_boundary(at)).unwrap_or(line.len());
-    format!(": …{}", &line[start..])
-}
-
-/// A text on one line: line ends become `; `, other control characters are escaped.
-pub(super) fn one_line(text: &str) -> String {
-    let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
-    let escaped = lines.map(|line| {
-        line.chars()
-            .map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() })
-            .collect()
-    });
-    cut(&escaped.collect::<Vec<String>>().join("; "), STDERR_TAIL)
-}
-
-pub(super) fn lossy(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
 /// What happens first.
 enum Event {
     Ended,
@@ -402,6 +230,7 @@ fn watch(living: &Living, events: mpsc::Sender<Event>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cmd::Status;
     use std::io::{Read, Write};
     use std::sync::Mutex;
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 use super::argv::Argv;
 use super::child::{Killer, Living};
 use super::drain::{Drain, Drained, Keep};
-use super::run::{Output, RunError, STDERR_TAIL, Trace};
+use super::output::{Output, RunError, STDERR_TAIL};
+use super::run::Trace;
 
 /// For how long the pipes' end is awaited after the child's.
 const LINGER: Duration = Duration::from_secs(2);
