@@ -2,6 +2,8 @@
 
 pub mod cmd;
 pub mod config;
+pub mod host;
 pub mod job;
 pub mod spool;
 pub mod stream;
+pub mod transport;

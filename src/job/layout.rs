@@ -1,9 +1,11 @@
 //! Where each dataset goes and what its files are called: a pure function of the offer, so that both hosts
 //! come to the same names without telling each other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use super::name::{DatasetName, JobId, NameError, SnapshotName};
+use super::survey::Dataset;
 
 /// A file name is at most this long before snapshot, number and suffix are added.
 const MAX_STEM: usize = 100;
@@ -152,6 +154,27 @@ pub fn stems(datasets: &[DatasetName], snapshot: &SnapshotName) -> Vec<String> {
         stems.push(format!("{flat}@{snapshot}"));
     }
     stems
+}
+
+/// The order in which images travel: parents before children, and of what may go next always the largest, so
+/// that the copy's and the receive's tail is short. Gives indexes into `datasets`.
+pub fn travel_order(datasets: &[Dataset]) -> Vec<usize> {
+    let index: BTreeMap<&DatasetName, usize> = datasets.iter().enumerate().map(|(i, d)| (&d.name, i)).collect();
+    let mut children: Vec<Vec<usize>> = vec![Vec::new(); datasets.len()];
+    let mut ready = BinaryHeap::new();
+    let key = |i: usize| (datasets[i].referenced, Reverse(i));
+    for (i, dataset) in datasets.iter().enumerate() {
+        match dataset.name.parent().and_then(|parent| index.get(&parent).copied()) {
+            Some(parent) => children[parent].push(i),
+            None => ready.push(key(i)),
+        }
+    }
+    let mut order = Vec::with_capacity(datasets.len());
+    while let Some((_, Reverse(i))) = ready.pop() {
+        order.push(i);
+        ready.extend(children[i].iter().map(|&child| key(child)));
+    }
+    order
 }
 
 /// A part's file name: `dbbackup-tank-mysql@migrate.000042`.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::name::{Bytes, DatasetName, Guid, HostName, JobId, SnapshotName};
 use super::request::Request;
 use super::survey::{Dataset, Survey};
-use crate::stream::digest::PartDigest;
+use crate::stream::PartDigest;
 
 /// The version of every message in this release.
 pub const VERSION: u32 = 1;
@@ -197,6 +197,8 @@ pub struct Entry {
     /// The base of an incremental image.
     #[serde(default)]
     pub from: Option<SnapshotName>,
+    /// The snapshot's guid on the source: the stream's `toguid`, by which a receive is known to be complete.
+    pub guid: Guid,
     /// Which try at sending this image: a higher one replaces all parts of a lower one.
     pub attempt: u32,
     /// The part's number, from 0.
