@@ -3,5 +3,6 @@
 pub mod cmd;
 pub mod config;
 pub mod job;
+pub mod log;
 pub mod spool;
 pub mod stream;
