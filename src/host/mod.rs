@@ -9,10 +9,17 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::cmd::run::RunError;
+use crate::cmd::zfs::Fault;
+use crate::cmd::{CmdError, RunError};
 use crate::job::event::Event;
 use crate::job::retry::ErrorKind;
 use crate::transport::TransportError;
+
+pub mod live;
+pub mod quarantine;
+pub mod receive;
+pub mod send;
+pub mod stage;
 
 /// How a step went when nothing failed.
 #[derive(Debug)]
@@ -79,5 +86,31 @@ impl From<TransportError> for StepError {
     fn from(error: TransportError) -> Self {
         // A network, a mount, a full disk: all may pass.
         Self::transient(error.to_string())
+    }
+}
+
+impl From<RunError> for StepError {
+    fn from(error: RunError) -> Self {
+        let kind = match &error {
+            RunError::NotFound { .. } | RunError::NotText { .. } | RunError::TooMuch { .. } => ErrorKind::Permanent,
+            // It may be at work still, or have done its work: looking tells.
+            RunError::Deadline { .. } => ErrorKind::Unknown,
+            RunError::Spawn { .. } => ErrorKind::Transient,
+            RunError::Failed { .. } => match Fault::of_error(&error) {
+                Fault::Busy | Fault::NoSpace | Fault::Unreachable => ErrorKind::Transient,
+                // Whether a failed command may do better is for the step to say; looking again is always right.
+                _ => ErrorKind::Unknown,
+            },
+        };
+        Self { kind, text: error.to_string() }
+    }
+}
+
+impl From<CmdError> for StepError {
+    fn from(error: CmdError) -> Self {
+        match error {
+            CmdError::Run(error) => error.into(),
+            CmdError::Unreadable { .. } => Self::permanent(error.to_string()),
+        }
     }
 }

@@ -9,6 +9,7 @@
 //! until their image is verified, so a broken receive begins again from them. On failure everything stays;
 //! the next call looks what is there.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::job::layout::{Layout, Placed, entry_name, part_name, stems, travel_or
 use crate::job::message::{Entry, ImageProgress, Progress};
 use crate::job::name::{Bytes, DatasetName, Guid};
 use crate::job::record::Job;
+use crate::job::survey::Dataset;
 use crate::stream::{Accepts, CHUNK, Checker, FeatureSet, StreamErrorKind};
 use crate::transport::arrivals::JobBox;
 
@@ -65,6 +67,8 @@ struct Image<'a> {
     index: usize,
     placed: &'a Placed,
     stem: String,
+    dataset: &'a Dataset,
+    writing: &'a RefCell<quarantine::Writing<'a>>,
 }
 
 /// How one try at an image ended.
@@ -86,22 +90,18 @@ impl Receive<'_> {
         let datasets = self.job.survey.as_ref().map(|s| s.datasets.as_slice()).unwrap_or_default();
         let names: Vec<DatasetName> = datasets.iter().map(|d| d.name.clone()).collect();
         let stems = stems(&names, &self.job.snapshot);
-        let mut here = self.found()?;
+        let mut here = quarantine::found(self.programs, self.layout)?;
+        let writing = RefCell::new(quarantine::Writing::begin(self.programs, self.job, self.layout)?);
         let mut guids = BTreeMap::new();
         for index in travel_order(datasets) {
             let Some(placed) = self.layout.datasets.get(index) else {
                 return Err(StepError::permanent("the offer's datasets are not those of the plan"));
             };
-            let image = Image { index, placed, stem: stems[index].clone() };
+            let image = Image { index, placed, stem: stems[index].clone(), dataset: &datasets[index], writing: &writing };
             let Some(guid) = self.image(&image, &mut here, progress)? else { return Ok(Received::Interrupted) };
             guids.insert(placed.source.clone(), guid);
         }
         Ok(Received::All(guids))
-    }
-
-    /// The guids of what is in quarantine already, by full name.
-    fn found(&self) -> Result<BTreeMap<String, Guid>, StepError> {
-        quarantine::found(self.programs, self.layout)
     }
 
     /// Receives one image; `None` when something else is to be looked at first.
@@ -127,7 +127,7 @@ impl Receive<'_> {
             }
             // Anything else under this name is what a broken receive, a crash or an older attempt left. While an
             // orphaned `zfs receive` still holds it, it is busy: transient, and looked at again.
-            quarantine::discard(self.programs, self.job, &image.placed.quarantine)?;
+            quarantine::discard(self.programs, self.job, self.layout, &image.placed.quarantine)?;
             here.remove(&snapshot);
             match self.attempt(image, &first, progress)? {
                 Try::Complete(guid) => {
@@ -179,8 +179,8 @@ impl Receive<'_> {
 
     /// One receive, from the first part to the verified snapshot.
     fn attempt(&self, image: &Image<'_>, first: &Entry, progress: &mut Progress) -> Result<Try, StepError> {
-        quarantine::prepare(self.programs, self.job, self.layout, image.index)?;
-        let mut child = Zfs::new(self.programs).receive_as(&image.placed.quarantine, &self.job.snapshot)?;
+        image.writing.borrow_mut().as_on_source(&image.placed.quarantine, image.dataset)?;
+        let mut child = Zfs::new(self.programs).receive(&image.placed.quarantine, &self.job.snapshot)?;
         let Some(mut stdin) = child.take_stdin() else {
             return Err(StepError::transient("zfs receive has no stdin"));
         };

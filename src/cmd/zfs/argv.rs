@@ -117,9 +117,9 @@ pub fn send(dataset: &DatasetName, snapshot: &SnapshotName, from: Option<&Snapsh
     zfs(["send"]).args(base.into_iter().flatten()).arg(dataset.at(snapshot))
 }
 
-/// Receives into a dataset, with the stream's own snapshot name. `-u`: never mounted. Never `-F`.
-pub fn receive(dataset: &DatasetName) -> Argv {
-    zfs(["receive", "-u", dataset.as_str()])
+/// Receives into a dataset, under this snapshot's name whatever the stream calls it. `-u`: never mounted. Never `-F`.
+pub fn receive(dataset: &DatasetName, snapshot: &SnapshotName) -> Argv {
+    zfs(["receive", "-u"]).arg(dataset.at(snapshot))
 }
 
 /// Lists the filesystem versions that the software takes.

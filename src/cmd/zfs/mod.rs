@@ -167,7 +167,7 @@ impl<'p> Zfs<'p> {
     ///
     /// # Errors
     /// When it can't be started.
-    pub fn receive(&self, dataset: &DatasetName) -> Result<Streaming, RunError> {
-        self.programs.spawn_writer(&argv::receive(dataset))
+    pub fn receive(&self, dataset: &DatasetName, snapshot: &SnapshotName) -> Result<Streaming, RunError> {
+        self.programs.spawn_writer(&argv::receive(dataset, snapshot))
     }
 }
