@@ -5,5 +5,9 @@
 //! [`Step`](step::Step) is due. That makes the protocol between two hosts something that a test can
 //! walk through state by state (`tests/model.rs`).
 
+pub mod fault;
 pub mod name;
+pub mod path;
 pub mod request;
+pub mod sheet;
+pub mod units;
