@@ -237,9 +237,10 @@ impl<'s> Section<'s> {
     }
 
     /// A fault: a key without a default is not there.
-    pub fn absent(&mut self, key: &'static str) {
+    pub fn absent(&self, key: &'static str) {
         if self.sheet.broken_lines.is_empty() {
-            self.fault(key, "is missing");
+            let path = self.path_of(key);
+            self.sheet.fault(self.at, &path, format!("`{path}` is missing"));
         }
     }
 

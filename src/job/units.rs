@@ -14,9 +14,18 @@ pub const LONGEST: Duration = Duration::from_secs(3650 * 86_400);
 const TIMES: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 const SIZES: [(char, u64); 4] = [('T', 1 << 40), ('G', 1 << 30), ('M', 1 << 20), ('K', 1 << 10)];
 
-/// Why a text is no length of time or no size: a lower-case fragment without the text itself.
+/// Why a text is no length of time or no size: a lower-case fragment that quotes the text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{}' {why}", text.escape_debug())]
+pub struct UnitError {
+    text: String,
+    /// What is wrong with it.
+    pub why: NoUnit,
+}
+
+/// What can be wrong with a length of time or a size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum UnitError {
+pub enum NoUnit {
     /// Not of the form `1h30m`.
     #[error(
         "is not a length of time: write whole numbers with d, h, m or s, the larger first, such as \"1h30m\""
@@ -42,21 +51,25 @@ pub enum UnitError {
 /// # Errors
 /// When the text has another form or is out of those bounds.
 pub fn duration(text: &str) -> Result<Duration, UnitError> {
+    read_duration(text).map_err(|why| UnitError { text: text.to_owned(), why })
+}
+
+fn read_duration(text: &str) -> Result<Duration, NoUnit> {
     let mut seconds = 0u64;
     let mut units = TIMES.iter();
     let mut rest = text;
     while !rest.is_empty() {
-        let (number, unit, after) = number_and_unit(rest).ok_or(UnitError::NotATime)?;
+        let (number, unit, after) = number_and_unit(rest).ok_or(NoUnit::NotATime)?;
         // The iterator only goes forward: a unit that comes twice, or after a smaller one, is not found.
-        let (_, factor) = units.find(|(letter, _)| unit == *letter).ok_or(UnitError::NotATime)?;
-        let part = number.and_then(|n| n.checked_mul(*factor)).ok_or(UnitError::TooLong)?;
-        seconds = seconds.checked_add(part).ok_or(UnitError::TooLong)?;
+        let (_, factor) = units.find(|(letter, _)| unit == *letter).ok_or(NoUnit::NotATime)?;
+        let part = number.and_then(|n| n.checked_mul(*factor)).ok_or(NoUnit::TooLong)?;
+        seconds = seconds.checked_add(part).ok_or(NoUnit::TooLong)?;
         rest = after;
     }
     match Duration::from_secs(seconds) {
-        _ if text.is_empty() => Err(UnitError::NotATime),
-        Duration::ZERO => Err(UnitError::ZeroTime),
-        length if length > LONGEST => Err(UnitError::TooLong),
+        _ if text.is_empty() => Err(NoUnit::NotATime),
+        Duration::ZERO => Err(NoUnit::ZeroTime),
+        length if length > LONGEST => Err(NoUnit::TooLong),
         length => Ok(length),
     }
 }
@@ -87,31 +100,35 @@ pub fn duration_text(length: Duration) -> String {
 /// # Errors
 /// When the text has another form or does not fit into 64 bits.
 pub fn size(text: &str) -> Result<Bytes, UnitError> {
+    read_size(text).map_err(|why| UnitError { text: text.to_owned(), why })
+}
+
+fn read_size(text: &str) -> Result<Bytes, NoUnit> {
     let (digits, factor) = match text.chars().last().filter(|c| !c.is_ascii_digit()) {
         None => (text, 1),
         Some(last) => {
             let unit = SIZES.iter().find(|(letter, _)| last.eq_ignore_ascii_case(letter));
-            (text.trim_end_matches(last), unit.ok_or(UnitError::NotASize)?.1)
+            (text.trim_end_matches(last), unit.ok_or(NoUnit::NotASize)?.1)
         }
     };
     // `parse` alone would take a sign.
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     // "1KK": only one letter may follow the number.
     if !plain || text.len() - digits.len() > 1 {
-        return Err(UnitError::NotASize);
+        return Err(NoUnit::NotASize);
     }
-    digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).map(Bytes).ok_or(UnitError::TooLarge)
+    digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).map(Bytes).ok_or(NoUnit::TooLarge)
 }
 
 /// A size in the form that [`size`] reads, in the largest unit that holds it without a rest: `128M`.
 pub fn size_text(size: Bytes) -> String {
-    let unit = SIZES.iter().find(|(_, factor)| size.0 > 0 && size.0 % factor == 0);
+    let unit = SIZES.iter().find(|(_, factor)| size.0 > 0 && size.0.is_multiple_of(*factor));
     unit.map_or_else(|| size.0.to_string(), |(letter, factor)| format!("{}{letter}", size.0 / factor))
 }
 
 /// A [`Duration`] as whole seconds in JSON, from one second to [`LONGEST`]: `#[serde(with = "units::seconds")]`.
 pub mod seconds {
-    use super::{Duration, LONGEST, UnitError};
+    use super::{Duration, LONGEST, NoUnit};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     /// Writes the seconds.
@@ -128,8 +145,8 @@ pub mod seconds {
     /// When there is no number, or one that a key could not hold.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         match Duration::from_secs(u64::deserialize(from)?) {
-            Duration::ZERO => Err(D::Error::custom(UnitError::ZeroTime)),
-            length if length > LONGEST => Err(D::Error::custom(UnitError::TooLong)),
+            Duration::ZERO => Err(D::Error::custom(NoUnit::ZeroTime)),
+            length if length > LONGEST => Err(D::Error::custom(NoUnit::TooLong)),
             length => Ok(length),
         }
     }
@@ -183,17 +200,17 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused_with_the_reason() {
-        use UnitError::{NotATime, TooLong, ZeroTime};
+        use NoUnit::{NotATime, TooLong, ZeroTime};
         for text in
             ["", "4", "h", "4 h", "-4h", "+4h", "1.5h", "4H", "30m1h", "1h1h", "1h30", "4w", "٤h", "4é"]
         {
-            assert_eq!(duration(text), Err(NotATime), "{text}");
+            assert_eq!(duration(text).map_err(|error| error.why), Err(NotATime), "{text}");
         }
         for text in ["0s", "0d0h"] {
-            assert_eq!(duration(text), Err(ZeroTime), "{text}");
+            assert_eq!(duration(text).map_err(|error| error.why), Err(ZeroTime), "{text}");
         }
         for text in ["3650d1s", "99999999999999999999d", "213503982334602d", "18446744073709551615s"] {
-            assert_eq!(duration(text), Err(TooLong), "{text}");
+            assert_eq!(duration(text).map_err(|error| error.why), Err(TooLong), "{text}");
         }
     }
 
@@ -216,10 +233,10 @@ mod tests {
     #[test]
     fn what_is_no_size_is_refused_with_the_reason() {
         for text in ["", "G", "1.5T", "-1", "+1", "1 G", "1GB", "1GiB", "1KK", "0x10", "1é", "٤"] {
-            assert_eq!(size(text), Err(UnitError::NotASize), "{text}");
+            assert_eq!(size(text).map_err(|error| error.why), Err(NoUnit::NotASize), "{text}");
         }
         for text in ["18446744073709551616", "16777216T"] {
-            assert_eq!(size(text), Err(UnitError::TooLarge), "{text}");
+            assert_eq!(size(text).map_err(|error| error.why), Err(NoUnit::TooLarge), "{text}");
         }
         assert_eq!(size("16777215T"), Ok(Bytes(16_777_215 << 40)));
     }
