@@ -195,6 +195,18 @@ impl<'s> Section<'s> {
         read.into_iter().collect()
     }
 
+    /// As [`Section::texts`], for a key that has no default.
+    pub fn required_texts<T, E: Display>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnMut(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
+        if !self.has(key) {
+            self.absent(key);
+        }
+        self.texts(key, parse)
+    }
+
     /// The section below this key. An absent one is empty.
     pub fn section(&mut self, key: &'static str) -> Section<'s> {
         let path = self.path_of(key);
@@ -236,9 +248,10 @@ impl<'s> Section<'s> {
         self.sheet.fault(at, &path, format!("`{path}`: {why}"));
     }
 
-    /// A fault: a key without a default is not there.
+    /// A fault: a key without a default is not there. None in a section that is not there either, or is no section,
+    /// which is a fault of its own.
     pub fn absent(&self, key: &'static str) {
-        if self.sheet.broken_lines.is_empty() {
+        if self.is_present() && self.sheet.broken_lines.is_empty() {
             let path = self.path_of(key);
             self.sheet.fault(self.at, &path, format!("`{path}` is missing"));
         }
@@ -355,6 +368,7 @@ fn expected(key: &DeString<'_>, known: &[&'static str]) -> String {
     match near.filter(|(steps, word)| *steps <= 2 && *steps < word.len()) {
         None if known.is_empty() => "this section has no keys".to_owned(),
         None => format!("expected {}", listed(known)),
+        Some(_) if known.len() == 1 => format!("expected {}", listed(known)),
         Some((_, word)) if known.len() > FEW => {
             let few: Vec<String> = known[..FEW].iter().map(|word| format!("`{word}`")).collect();
             format!("expected one of {}, …; did you mean `{word}`?", few.join(", "))
