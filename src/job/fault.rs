@@ -29,7 +29,7 @@ impl Fault {
     /// A fault at a byte of the file's text.
     pub(super) fn at(file: &str, text: &str, offset: usize, key: &str, message: String) -> Self {
         let (line, column) = position(text, offset);
-        Self { file: file.to_owned(), line, column, key: key.to_owned(), message: bounded(&message) }
+        Self { file: file.to_owned(), line, column, key: bounded(key), message: bounded(&message) }
     }
 }
 

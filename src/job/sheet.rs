@@ -7,6 +7,8 @@
 //! Pure; takes any text without panicking. After a syntax error the rest is still read, but neither the lines of
 //! that error nor absent keys are complained about, because the error may be what hides them.
 
+mod advice;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -14,10 +16,11 @@ use std::ops::RangeInclusive;
 
 use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use toml::Spanned;
-use toml::de::{DeString, DeTable, DeValue};
+use toml::de::{DeTable, DeValue};
 use toml::value::{Datetime, Offset};
 
 use super::fault::{Fault, Faults};
+use advice::{expected, listed};
 
 /// One file's text, parsed, and the faults found in it so far.
 pub struct Sheet<'a> {
@@ -359,50 +362,6 @@ fn moment(written: &Datetime) -> Result<DateTime<Utc>, &'static str> {
         .ok_or(impossible)?;
     let offset = FixedOffset::east_opt(minutes * 60).ok_or(impossible)?;
     Ok(local.and_local_timezone(offset).single().ok_or(impossible)?.to_utc())
-}
-
-/// What the writer of an unknown key may have meant: the nearest known one, else all of them.
-fn expected(key: &DeString<'_>, known: &[&'static str]) -> String {
-    const FEW: usize = 3;
-    let near = known.iter().map(|word| (distance(key, word), *word)).min();
-    match near.filter(|(steps, word)| *steps <= 2 && *steps < word.len()) {
-        None if known.is_empty() => "this section has no keys".to_owned(),
-        None => format!("expected {}", listed(known)),
-        Some(_) if known.len() == 1 => format!("expected {}", listed(known)),
-        Some((_, word)) if known.len() > FEW => {
-            let few: Vec<String> = known[..FEW].iter().map(|word| format!("`{word}`")).collect();
-            format!("expected one of {}, …; did you mean `{word}`?", few.join(", "))
-        }
-        Some((_, word)) => format!("expected {}; did you mean `{word}`?", listed(known)),
-    }
-}
-
-fn listed(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-    if words.len() == 1 { quoted.concat() } else { format!("one of {}", quoted.join(", ")) }
-}
-
-/// How many typing slips (a letter more, less, other, or two exchanged) lie between two words.
-fn distance(left: &str, right: &str) -> usize {
-    // Keys are short; a longer text is not a slip of one, and would only cost time.
-    if left.len() > 32 {
-        return usize::MAX;
-    }
-    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
-    let mut rows = vec![(0..=right.len()).collect::<Vec<usize>>()];
-    for i in 1..=left.len() {
-        let mut row = vec![i];
-        for j in 1..=right.len() {
-            let other = usize::from(left[i - 1] != right[j - 1]);
-            let mut best = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + other);
-            if i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[left.len()][right.len()]
 }
 
 #[cfg(test)]

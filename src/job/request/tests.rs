@@ -286,3 +286,26 @@ fn no_text_makes_it_panic_and_what_it_takes_it_can_write() {
     }
     assert!(taken > 100 && refused > 100, "{taken} taken, {refused} refused");
 }
+
+#[test]
+fn a_text_that_nests_without_end_is_refused_like_any_other() {
+    // As long as the spool lets a request be.
+    let long = |piece: &str| piece.repeat((64 << 10) / piece.len());
+    for text in [
+        format!("{}a = 1", long("a.")),
+        format!("[{}a]", long("a.")),
+        format!("[[{}a]]", long("a.")),
+        format!("a = {}", long("[")),
+        format!("a = {}", long("{a=")),
+        format!("a = {{{}a = 1}}", long("a.")),
+        long("[["),
+        long("[a]\n"),
+        long("=\n"),
+        long("a=[\n"),
+        format!("zone = \"{}\"", long("a")),
+    ] {
+        let faults = Request::parse("r.toml", &text).unwrap_err();
+        assert!(faults.len() <= Faults::MOST + 1);
+        assert!(faults.iter().all(|fault| fault.to_string().len() < 2_000), "{faults:?}");
+    }
+}
