@@ -1,1 +1,217 @@
-//! placeholder
+//! The configuration of one host, `zmigrate.toml` (DESIGN section 9), and every default beside its reason.
+//!
+//! A [`Config`] that exists is legal in itself: names, paths and numbers have the form they must have, a quarantine lies where
+//! its peer's datasets may. Whether the directories and datasets exist is for `zmigrate check` to find out.
+//! [`Config::load`] is the one place that reads the file; a fault in it never leaves half of a configuration in force.
+
+mod read;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::job::fault::{Fault, Faults};
+use crate::job::name::{Bytes, DatasetName, HostName, JobId};
+
+/// Where the configuration is, unless `-c` says otherwise.
+pub const FILE: &str = "/etc/opt/zmigrate/zmigrate.toml";
+/// FHS and Solaris alike keep queues here; on its own dataset a full one hurts nobody.
+pub const SPOOL: &str = "/var/spool/zmigrate";
+/// Beside the homes, where 2007's scratch was: a pool with room, not the root pool.
+pub const SCRATCH: &str = "/export/scratch/zmigrate";
+/// All jobs together. Room for the zone of 2007 four times over, and a bound where the file system itself has none.
+pub const SCRATCH_MAX: Bytes = Bytes(200 << 30);
+/// A part: large enough that its bookkeeping costs nothing, small enough that a broken copy repeats seconds, not minutes.
+pub const PART: Bytes = Bytes(128 << 20);
+/// `daemon.notice` is in /var/adm/messages by Solaris's own syslog.conf.
+pub const FACILITY: Facility = Facility::Daemon;
+/// Where Solaris and illumos keep zfs, zoneadm, zonecfg, zlogin, ifconfig, route, svcs, pkg.
+pub const COMMAND_PATH: [&str; 3] = ["/usr/sbin", "/usr/bin", "/sbin"];
+/// `zoneadm attach -u` updates packages for minutes; a hung command must end some day.
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// Two sends share one disk and one wire, and both zones would be down longer.
+pub const PARALLEL: u32 = 1;
+/// An offer that waits holds no zone down; a few may arrive from several hosts.
+pub const OFFERS: u32 = 4;
+/// Longer than attach, boot and the verify gate take by default.
+pub const DOUBT_AFTER: Duration = Duration::from_secs(15 * 60);
+/// What zonecfg itself takes for a zone without a `limitpriv`.
+pub const LIMITPRIV: &str = "default";
+
+/// The largest file that is read; a longer one is no configuration.
+const LARGEST: u64 = 1 << 20;
+
+/// One host's configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// This host, as its peers name it.
+    pub host: HostName,
+    /// The spool's top directory, absolute.
+    pub spool: PathBuf,
+    /// `[scratch]`
+    pub scratch: Scratch,
+    /// `[syslog]`
+    pub syslog: Syslog,
+    /// `[commands]`
+    pub commands: Commands,
+    /// `[jobs]`
+    pub jobs: Jobs,
+    /// Hosts that zones may be sent to; never this one.
+    pub peers: BTreeMap<HostName, Peer>,
+    /// Hosts that may send zones here; never this one.
+    pub accept: BTreeMap<HostName, Accept>,
+}
+
+/// Where images lie between the hosts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scratch {
+    /// The top directory, absolute.
+    pub dir: PathBuf,
+    /// The share of all jobs together, sent and received; at least two parts.
+    pub max: Bytes,
+    /// The size of a part: whole MiB, from 1 MiB to 4 GiB.
+    pub part: Bytes,
+}
+
+/// How outcomes are told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Syslog {
+    /// For all lines.
+    pub facility: Facility,
+}
+
+/// A facility of syslog that a daemon of a site may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Facility {
+    /// `user`
+    User,
+    /// `daemon`
+    Daemon,
+    /// `auth`
+    Auth,
+    /// `local0` to `local7`
+    Local(u8),
+}
+
+/// How the host's commands are run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commands {
+    /// Where they are found, in this order; absolute, none with a colon, at least one.
+    pub path: Vec<PathBuf>,
+    /// The deadline of one that has none of its own.
+    pub timeout: Duration,
+}
+
+/// How much is done at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Jobs {
+    /// Zones that this host sends at once: 1 to 64.
+    pub parallel: u32,
+    /// Zones that it takes at once: 1 to 64.
+    pub offers: u32,
+    /// How long after the handoff a job without a result is in doubt.
+    pub doubt_after: Duration,
+}
+
+/// `[peer.NAME]`: a host that zones may be sent to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Peer {
+    /// How its dropbox is reached.
+    pub transport: Transport,
+}
+
+/// How a peer's dropbox is reached.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Transport {
+    /// By a path that both hosts can reach.
+    Directory {
+        /// Our dropbox on the peer, absolute: `in/` and `out/` lie in it.
+        dropbox: PathBuf,
+    },
+}
+
+/// `[accept.NAME]`: what a host that may send zones here may bring.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accept {
+    /// Its datasets land below these and nowhere else; at least one.
+    pub datasets: Vec<DatasetName>,
+    /// Where they are received; below one of `datasets`.
+    pub quarantine: DatasetName,
+    /// Its zonepaths lie below these; absolute, at least one.
+    pub zonepaths: Vec<String>,
+    /// Directories of the global zone that its zones may mount by lofs, with what is below; absolute.
+    pub lofs: Vec<String>,
+    /// Whether its zones may have devices.
+    pub devices: bool,
+    /// The widest privileges that its zones may have, as zonecfg's `limitpriv` spells them.
+    pub limitpriv: String,
+    /// Whether its requests may set a route here.
+    pub route: bool,
+}
+
+impl Config {
+    /// Reads the configuration. `default_host` is this host's own name, for a file that gives none.
+    ///
+    /// # Errors
+    /// All faults of the file; one of the whole file if it can't be read, is longer than 1 MiB, or is not UTF-8.
+    pub fn load(path: &Path, default_host: &str) -> Result<Self, Faults> {
+        let file = path.to_string_lossy();
+        let text = read_text(path).map_err(|why| Faults(vec![Fault::of_file(&file, why)]))?;
+        Ok(Self::parse(&file, &text, default_host)?)
+    }
+
+    /// The dropbox on this host into which `peer` puts its files.
+    pub fn dropbox(&self, peer: &HostName) -> PathBuf {
+        self.scratch.dir.join("dropbox").join(peer.as_str())
+    }
+
+    /// Where this host stages the parts of a job that it sends.
+    pub fn out(&self, job: &JobId) -> PathBuf {
+        self.scratch.dir.join("out").join(job.as_str())
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let unreadable = |error: std::io::Error| format!("can't be read: {error}");
+    // A FIFO of that name would block the daemon's start for ever.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err("is not a file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    File::open(path).map_err(unreadable)?.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err("is longer than 1 MiB, which no configuration is".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("is not UTF-8: see line {line}")
+    })
+}
+
+impl Facility {
+    /// Its name in syslog.conf.
+    pub fn name(self) -> String {
+        match self {
+            Self::User => "user".to_owned(),
+            Self::Daemon => "daemon".to_owned(),
+            Self::Auth => "auth".to_owned(),
+            Self::Local(n) => format!("local{n}"),
+        }
+    }
+
+    /// Its number before the shift by three: the same on Solaris and elsewhere for these (RFC 3164, 4.1.1).
+    pub fn code(self) -> u8 {
+        match self {
+            Self::User => 1,
+            Self::Daemon => 3,
+            Self::Auth => 4,
+            Self::Local(n) => 16 + n,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,13 +6,17 @@
 //! walk through state by state (`tests/model.rs`).
 
 pub mod event;
+pub mod fault;
 pub mod layout;
 pub mod message;
 pub mod name;
+pub mod path;
 pub mod phase;
 pub mod record;
 pub mod request;
 pub mod retry;
+pub mod sheet;
 pub mod status;
 pub mod step;
 pub mod survey;
+pub mod units;
