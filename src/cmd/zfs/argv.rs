@@ -194,7 +194,7 @@ mod tests {
             ),
             (send(&db, &m, None), &["send", "data/db@m"]),
             (send(&db, &m, Some(&old)), &["send", "-i", "@old", "data/db@m"]),
-            (receive(&db), &["receive", "-u", "data/db"]),
+            (receive(&db, &snap), &["receive", "-u", "data/db@s1"]),
             (probe("receive", 'u'), &["receive", "-u"]),
         ];
         for (argv, wanted) in cases {
