@@ -2,5 +2,9 @@
 
 pub mod cmd;
 pub mod config;
+pub mod host;
 pub mod job;
+pub mod log;
+pub mod spool;
 pub mod stream;
+pub mod transport;

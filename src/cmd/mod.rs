@@ -1,1 +1,56 @@
-//! placeholder
+//! External commands: `zfs`, `zoneadm`, `zonecfg`, `zlogin`, `svcs`, `route`, `ifconfig`, `pkg` and the like.
+//!
+//! For each command there are three kinds of function: an argv builder and an output parser, both pure,
+//! and two lines of glue that run the one and read the other. [`run`] is the only door through which a
+//! process is started. Nothing here knows about jobs, and nothing here decides what a failure means:
+//! errors are typed facts, what to do about them is settled above.
+
+pub mod argv;
+mod child;
+mod drain;
+pub mod output;
+pub mod parse;
+pub mod run;
+#[cfg(test)]
+mod sample;
+pub mod streaming;
+pub mod zfs;
+
+pub use argv::Argv;
+pub use child::Killer;
+pub use output::{Output, RunError, Status};
+pub use parse::ParseError;
+pub use run::Programs;
+pub use streaming::Streaming;
+
+/// What can go wrong when a command is run and its output read.
+#[derive(Debug, thiserror::Error)]
+pub enum CmdError {
+    /// The command could not be started, failed, or did not end in time.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// It ended well and said something that is not understood; nothing was concluded from it.
+    #[error("can't read the output of `{}`: {why}", .argv.brief())]
+    Unreadable {
+        /// The command as it was run.
+        argv: Argv,
+        /// Which line, and what is wrong with it.
+        why: ParseError,
+    },
+}
+
+impl CmdError {
+    /// For `map_err` in glue: output of `argv` that its parser refused.
+    pub fn unreadable(argv: &Argv) -> impl FnOnce(ParseError) -> CmdError {
+        let argv = argv.clone();
+        move |why| CmdError::Unreadable { argv, why }
+    }
+
+    /// How the command ended, when it was a command that ended badly.
+    pub fn failure(&self) -> Option<&Output> {
+        match self {
+            CmdError::Run(RunError::Failed { output, .. }) => Some(output),
+            _ => None,
+        }
+    }
+}

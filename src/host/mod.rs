@@ -1,1 +1,83 @@
-//! placeholder
+//! Steps made real on this host. Knows ZFS and zones, and a peer's dropbox where images pass through it;
+//! knows neither the spool nor the clock.
+//!
+//! Every function here *ensures*: it looks at the world, acts where the world is not yet as wanted, and
+//! looks again, because exit codes mislead (`zonecfg create -a` and a second `boot` exit 0 on failure,
+//! `zfs receive` fails after complete data). So each may be called again after a crash at any instant.
+//! A failure is a [`StepError`] whose kind tells whether trying again can help; nothing is retried here.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::cmd::run::RunError;
+use crate::job::event::Event;
+use crate::job::retry::ErrorKind;
+use crate::transport::TransportError;
+
+/// How a step went when nothing failed.
+#[derive(Debug)]
+pub enum Done {
+    /// It is done: this is what to journal.
+    Event(Event),
+    /// Not yet: look again when something changes, or after `within`.
+    Wait {
+        /// For what, in words for `status`.
+        why: String,
+        /// The longest pause before the next look.
+        within: Duration,
+    },
+}
+
+impl Done {
+    /// Waits for something that rings the bell; looked for once a second all the same.
+    pub fn wait(why: impl Into<String>) -> Self {
+        Done::Wait { why: why.into(), within: Duration::from_secs(1) }
+    }
+
+    /// Waits for a state that nothing announces. Looked for often at first, because the zone is down
+    /// meanwhile; `age` is how long it has been waited for.
+    pub fn poll(why: impl Into<String>, age: Duration) -> Self {
+        let within = if age < Duration::from_secs(5) { 100 } else { 1000 };
+        Done::Wait { why: why.into(), within: Duration::from_millis(within) }
+    }
+}
+
+/// A step that failed.
+#[derive(Debug, Clone)]
+pub struct StepError {
+    /// Can trying again help?
+    pub kind: ErrorKind,
+    /// What failed, in words for an operator: object, host, command.
+    pub text: String,
+}
+
+impl StepError {
+    /// It will be the same at the next try.
+    pub fn permanent(text: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Permanent, text: text.into() }
+    }
+
+    /// It may be gone at the next try.
+    pub fn transient(text: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Transient, text: text.into() }
+    }
+
+    /// The same error, with what was being done in front.
+    #[must_use]
+    pub fn during(self, what: impl fmt::Display) -> Self {
+        Self { text: format!("{what}: {}", self.text), ..self }
+    }
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<TransportError> for StepError {
+    fn from(error: TransportError) -> Self {
+        // A network, a mount, a full disk: all may pass.
+        Self::transient(error.to_string())
+    }
+}

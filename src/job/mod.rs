@@ -5,9 +5,18 @@
 //! [`Step`](step::Step) is due. That makes the protocol between two hosts something that a test can
 //! walk through state by state (`tests/model.rs`).
 
+pub mod event;
 pub mod fault;
+pub mod layout;
+pub mod message;
 pub mod name;
 pub mod path;
+pub mod phase;
+pub mod record;
 pub mod request;
+pub mod retry;
 pub mod sheet;
+pub mod status;
+pub mod step;
+pub mod survey;
 pub mod units;

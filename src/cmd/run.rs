@@ -1,0 +1,396 @@
+//! The one door through which a process is started.
+//!
+//! Every child gets the same clean room: the program is looked up on the configured path and nowhere else, the
+//! environment is `LC_ALL=C` and that path, the directory is `/`, stdin is `/dev/null`, stdout and stderr
+//! are always open pipes (zfs-fuse hangs for ever on a closed descriptor), and the child leads a process group of its
+//! own, so that a deadline ends its children as well. Output is bounded. A command that is over its time is killed
+//! and that is what the error says; whether its effect took place is for the caller to look at.
+//!
+//! Not done here: retrying, judging exit codes beyond zero and not zero, and anything about what the command was for.
+
+use std::fmt;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::argv::Argv;
+use super::child::Living;
+use super::drain::{Drain, Keep};
+use super::output::{Output, RunError, STDERR_TAIL, lossy, one_line};
+use super::streaming::Streaming;
+
+/// The most that a command may print on stdout: `zfs get -r all` prints 80 bytes a property, 60 properties a dataset.
+pub const STDOUT_LIMIT: usize = 64 << 20;
+/// For how long the pipes' end is awaited after the child has ended: a grandchild may hold them for ever.
+const LINGER: Duration = Duration::from_secs(2);
+/// Threads here only copy bytes or wait.
+pub(super) const SMALL_STACK: usize = 128 << 10;
+
+/// Where one line a start and an end of a command goes: the job's log.
+pub(super) type Trace = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// The programs of this host: where they are found and how long they may take. Cheap to clone.
+#[derive(Clone)]
+pub struct Programs {
+    path: Arc<[PathBuf]>,
+    timeout: Duration,
+    trace: Option<Trace>,
+    stdout_limit: usize,
+}
+
+impl Programs {
+    /// Programs found in the directories of `path`, in that order; each may take `timeout` unless its
+    /// [`Argv`] says otherwise.
+    pub fn new(path: Vec<PathBuf>, timeout: Duration) -> Self {
+        Self { path: path.into(), timeout, trace: None, stdout_limit: STDOUT_LIMIT }
+    }
+
+    /// The same programs, telling `trace` one line at the start and one at the end of each command. The lines hold
+    /// no newline.
+    #[must_use]
+    pub fn with_trace(&self, trace: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { trace: Some(Arc::new(trace)), ..self.clone() }
+    }
+
+    /// The same programs with another bound for stdout, in bytes.
+    #[must_use]
+    pub fn with_stdout_limit(&self, bytes: usize) -> Self {
+        Self { stdout_limit: bytes, ..self.clone() }
+    }
+
+    /// Whether there is a program of this name on the path.
+    pub fn has(&self, program: &str) -> bool {
+        self.find(program).is_some()
+    }
+
+    /// Where the program of this name is.
+    pub fn find(&self, program: &str) -> Option<PathBuf> {
+        let plain = !program.is_empty() && !program.contains('/');
+        let runnable = |file: &PathBuf| {
+            file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+        };
+        plain.then(|| self.path.iter().map(|dir| dir.join(program)).find(runnable)).flatten()
+    }
+
+    /// Runs a command to its end, whatever its exit status is.
+    ///
+    /// # Errors
+    /// Every [`RunError`] but `Failed`.
+    pub fn run(&self, argv: &Argv) -> Result<Output, RunError> {
+        let limit = argv.limit().unwrap_or(self.timeout);
+        self.tell(format_args!("run {argv}"));
+        let result = self.run_within(argv, limit);
+        match &result {
+            Ok(output) => self.tell(format_args!("{}: {}", argv.program(), output.status)),
+            Err(error) => self.tell(format_args!("{error}")),
+        }
+        result
+    }
+
+    /// Runs a command to its end and takes any exit status but 0 for an error.
+    ///
+    /// # Errors
+    /// Every [`RunError`].
+    pub fn ok(&self, argv: &Argv) -> Result<Output, RunError> {
+        self.run(argv)?.into_ok(argv)
+    }
+
+    /// Starts a command whose stdout is read by the caller (`zfs send`). It has no deadline: see [`Streaming::killer`].
+    ///
+    /// # Errors
+    /// `NotFound` or `Spawn`.
+    pub fn spawn_reader(&self, argv: &Argv) -> Result<Streaming, RunError> {
+        self.spawn_streaming(argv, Stdio::null(), false)
+    }
+
+    /// Starts a command whose stdin is written by the caller (`zfs receive`). It has no deadline: see [`Streaming::killer`].
+    ///
+    /// # Errors
+    /// `NotFound` or `Spawn`.
+    pub fn spawn_writer(&self, argv: &Argv) -> Result<Streaming, RunError> {
+        self.spawn_streaming(argv, Stdio::piped(), true)
+    }
+
+    fn spawn_streaming(&self, argv: &Argv, stdin: Stdio, capture: bool) -> Result<Streaming, RunError> {
+        self.tell(format_args!("start {argv}"));
+        let started = self.spawn(argv, stdin).and_then(|child| {
+            Streaming::new(argv.clone(), child, capture, self.trace.clone())
+                .map_err(|source| RunError::Spawn { argv: argv.clone(), source })
+        });
+        if let Err(error) = &started {
+            self.tell(format_args!("{error}"));
+        }
+        started
+    }
+
+    fn spawn(&self, argv: &Argv, stdin: Stdio) -> Result<Child, RunError> {
+        let program = self.find(argv.program()).ok_or_else(|| RunError::NotFound {
+            program: argv.program(),
+            directories: self.path_text(", "),
+        })?;
+        Command::new(program)
+            .args(argv.arguments())
+            .env_clear()
+            .env("LC_ALL", "C")
+            .env("PATH", self.path_text(":"))
+            .current_dir("/")
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(|source| RunError::Spawn { argv: argv.clone(), source })
+    }
+
+    fn run_within(&self, argv: &Argv, limit: Duration) -> Result<Output, RunError> {
+        let mut child = self.spawn(argv, Stdio::null())?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let living = Living::new(child);
+        let (events, ended) = mpsc::channel();
+        let parts = watch(&living, events.clone()).and_then(|()| {
+            let full = move || drop(events.send(Event::Full));
+            Ok((
+                start(stdout, Keep::Head(self.stdout_limit), full)?,
+                start(stderr, Keep::Tail(STDERR_TAIL), || {})?,
+            ))
+        });
+        // On an error `living` is dropped here, which ends the child.
+        let (stdout, stderr) = parts.map_err(|source| RunError::Spawn { argv: argv.clone(), source })?;
+        match ended.recv_timeout(limit) {
+            Ok(Event::Ended) => {
+                let status =
+                    living.reap().map_err(|source| RunError::Spawn { argv: argv.clone(), source })?;
+                let stdout = stdout.finish(LINGER);
+                // Whoever holds the one pipe holds the other: no second wait.
+                let stderr = stderr.finish(if stdout.open { Duration::ZERO } else { LINGER });
+                Output::new(argv, status, stdout, stderr, self.stdout_limit)
+            }
+            Ok(Event::Full) => {
+                living.kill_and_reap();
+                Err(RunError::TooMuch { argv: argv.clone(), limit: self.stdout_limit })
+            }
+            Err(_) => {
+                let gone = living.kill_and_reap();
+                let stderr = lossy(stderr.finish(Duration::ZERO).bytes);
+                Err(RunError::Deadline { argv: argv.clone(), after: limit, stderr, gone })
+            }
+        }
+    }
+
+    fn path_text(&self, separator: &str) -> String {
+        let dirs: Vec<_> = self.path.iter().map(|dir| dir.to_string_lossy()).collect();
+        dirs.join(separator)
+    }
+
+    fn tell(&self, line: fmt::Arguments<'_>) {
+        if let Some(trace) = &self.trace {
+            trace(&one_line(&line.to_string()));
+        }
+    }
+}
+
+impl fmt::Debug for Programs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Programs").field("path", &self.path).field("timeout", &self.timeout).finish()
+    }
+}
+
+/// What happens first.
+enum Event {
+    Ended,
+    Full,
+}
+
+fn start(
+    pipe: Option<impl io::Read + Send + 'static>,
+    keep: Keep,
+    overflow: impl FnOnce() + Send + 'static,
+) -> io::Result<Drain> {
+    let pipe = pipe.ok_or_else(|| io::Error::other("the child has no such pipe"))?;
+    Drain::start(pipe, keep, overflow)
+}
+
+/// Tells `events` when the child has ended, without reaping it.
+fn watch(living: &Living, events: mpsc::Sender<Event>) -> io::Result<()> {
+    let killer = living.killer.clone();
+    let awaiting = move || {
+        killer.await_end();
+        // Nobody listens any more when the deadline has come first.
+        drop(events.send(Event::Ended));
+    };
+    thread::Builder::new().name("await".to_owned()).stack_size(SMALL_STACK).spawn(awaiting).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::Status;
+    use std::io::{Read, Write};
+    use std::sync::Mutex;
+
+    fn programs() -> Programs {
+        Programs::new(vec!["/bin".into(), "/usr/bin".into()], Duration::from_secs(60))
+    }
+
+    fn sh(script: &str) -> Argv {
+        Argv::new("sh").args(["-c", script])
+    }
+
+    #[test]
+    fn output_and_exit_code_are_told_apart_from_each_other() {
+        let output = programs().run(&sh("echo out; echo err >&2; exit 3")).unwrap();
+        assert_eq!(output.status, Status::Exit(3));
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("out\n", "err\n"));
+        assert!(!output.stderr_cut);
+    }
+
+    #[test]
+    fn a_signal_is_not_an_exit_code() {
+        assert_eq!(programs().run(&sh("kill -TERM $$")).unwrap().status, Status::Signal(15));
+    }
+
+    #[test]
+    fn a_failure_names_the_command_its_status_and_its_words() {
+        let error =
+            programs().ok(&sh("echo 'cannot\topen' >&2; echo two >&2; echo ERROR: x; exit 1")).unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("`sh -c "), "{text}");
+        assert!(text.ends_with(r": exit 1: cannot\topen; two: ERROR: x"), "{text}");
+    }
+
+    #[test]
+    fn the_environment_holds_a_locale_and_a_path_and_nothing_else() {
+        let output = programs().ok(&Argv::new("env")).unwrap();
+        let mut lines: Vec<_> = output.stdout.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["LC_ALL=C", "PATH=/bin:/usr/bin"]);
+    }
+
+    #[test]
+    fn the_child_runs_in_the_root_directory_with_empty_input_and_leads_its_group() {
+        let output = programs().ok(&sh("pwd; wc -c; ps -o pgid= -p $$; echo $$")).unwrap();
+        let lines: Vec<_> = output.stdout.lines().map(str::trim).collect();
+        assert_eq!(lines[..2], ["/", "0"]);
+        assert_eq!(lines[2], lines[3]);
+    }
+
+    #[test]
+    fn a_program_is_looked_up_on_the_path_alone() {
+        let programs = Programs::new(vec!["/nonexistent".into()], Duration::from_secs(1));
+        assert!(!programs.has("sh") && !programs.has("../bin/sh") && !programs.has(""));
+        let text = programs.run(&sh("")).unwrap_err().to_string();
+        assert!(text.starts_with("no program `sh` in /nonexistent"), "{text}");
+    }
+
+    #[test]
+    fn a_deadline_kills_the_whole_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let ours = std::fs::File::options().read(true).write(true).open(&fifo).unwrap();
+        let mut reader = std::fs::File::open(&fifo).unwrap();
+        let script = format!("exec 9>'{}'; sleep 1000 & echo started >&9; wait", fifo.display());
+        let error = programs().run(&sh(&script).within(Duration::from_secs(1))).unwrap_err();
+        assert!(matches!(&error, RunError::Deadline { gone: true, .. }), "{error}");
+        // The fifo ends for us when the shell and its child are dead, not before.
+        drop(ours);
+        let mut said = String::new();
+        reader.read_to_string(&mut said).unwrap();
+        assert_eq!(said, "started\n");
+    }
+
+    #[test]
+    fn too_much_output_ends_the_command() {
+        let error = programs().with_stdout_limit(100_000).run(&sh("yes")).unwrap_err();
+        assert!(matches!(error, RunError::TooMuch { limit: 100_000, .. }), "{error}");
+    }
+
+    #[test]
+    fn of_a_long_complaint_the_end_is_kept() {
+        let output = programs().run(&sh("yes | head -c 100000 >&2; echo last >&2")).unwrap();
+        assert_eq!(output.stderr.len(), STDERR_TAIL);
+        assert!(output.stderr_cut && output.stderr.ends_with("last\n"));
+    }
+
+    #[test]
+    fn a_grandchild_that_keeps_the_pipes_open_does_not_hold_us() {
+        let programs = programs();
+        let output = programs.run(&sh("sleep 1000 & echo $!")).unwrap();
+        assert_eq!(output.status, Status::Exit(0));
+        let pid: i32 = output.stdout.trim().parse().unwrap();
+        // It outlives the command, as zoneadmd must.
+        let pid = nix::unistd::Pid::from_raw(pid);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+
+    #[test]
+    fn text_that_is_not_utf8_is_refused_rather_than_altered() {
+        let error = programs().ok(&sh(r"printf 'a\377b'")).unwrap_err();
+        assert!(matches!(error, RunError::NotText { .. }), "{error}");
+        let failed = programs().run(&sh(r"printf 'a\377b'; exit 1")).unwrap();
+        assert_eq!(failed.stdout, "a\u{fffd}b");
+    }
+
+    #[test]
+    fn each_command_leaves_two_lines_in_the_trace() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let traced = programs().with_trace(move |line| sink.lock().unwrap().push(line.to_owned()));
+        traced.run(&sh("exit 7")).unwrap();
+        traced.spawn_reader(&sh("true\n")).unwrap().wait_ok().unwrap();
+        let wanted = ["run sh -c 'exit 7'", "sh: exit 7", r"start sh -c $'true\n'", "sh: exit 0"];
+        assert_eq!(*lines.lock().unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_stream_is_read_from_a_command() {
+        let mut sending = programs().spawn_reader(&sh("yes | head -c 3000000; echo bye >&2")).unwrap();
+        let mut bytes = Vec::new();
+        sending.take_stdout().unwrap().read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes.len(), 3_000_000);
+        assert_eq!(sending.wait_ok().unwrap().stderr, "bye\n");
+    }
+
+    #[test]
+    fn a_stream_is_written_to_a_command() {
+        let mut receiving = programs().spawn_writer(&Argv::new("wc").arg("-c")).unwrap();
+        let mut stdin = receiving.take_stdin().unwrap();
+        (0..100).for_each(|_| stdin.write_all(&[7; 65_536]).unwrap());
+        drop(stdin);
+        assert_eq!(receiving.wait_ok().unwrap().stdout.trim(), "6553600");
+    }
+
+    #[test]
+    fn a_killer_ends_a_stream_and_is_harmless_afterwards() {
+        let mut sending = programs().spawn_reader(&Argv::new("yes")).unwrap();
+        let killer = sending.killer();
+        let mut stdout = sending.take_stdout().unwrap();
+        stdout.read_exact(&mut [0; 10]).unwrap();
+        killer.kill();
+        std::io::copy(&mut stdout, &mut std::io::sink()).unwrap();
+        assert_eq!(sending.wait().unwrap().status, Status::Signal(9));
+        killer.kill();
+    }
+
+    #[test]
+    fn dropping_a_stream_ends_its_command() {
+        let mut sending = programs().spawn_reader(&sh("sleep 1000 & echo $!; wait")).unwrap();
+        let mut stdout = sending.take_stdout().unwrap();
+        drop(sending);
+        // The end of the pipe is the end of all who held it.
+        std::io::copy(&mut stdout, &mut std::io::sink()).unwrap();
+    }
+
+    #[test]
+    fn an_untaken_stream_does_not_block_the_end() {
+        let status = programs().spawn_reader(&Argv::new("yes")).unwrap().wait().unwrap().status;
+        assert_eq!(status, Status::Signal(13));
+        assert!(programs().spawn_writer(&Argv::new("cat")).unwrap().wait().unwrap().status.is_ok());
+    }
+}

@@ -1,0 +1,200 @@
+//! Source: an image as parts on the scratch, `out/<job>/dbbackup-tank@<snapshot>.000000` and so on, each with its
+//! entry beside it. `cat` of the parts is the stream.
+//!
+//! Parts and entries become visible whole, by dot name and rename, but are not synced: the entry's digest
+//! tells a part that a power failure tore, and the snapshot is there to send it again.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::StepError;
+use crate::job::layout::{entry_name, part_name};
+use crate::job::message::Entry;
+use crate::job::name::{Bytes, JobId};
+use crate::spool::durable;
+use crate::stream::{CHUNK, PartDigest, PartHasher};
+
+/// The staged files of one job.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    dir: PathBuf,
+}
+
+impl Stage {
+    /// `scratch/out/<job>`.
+    pub fn new(scratch: &Path, job: &JobId) -> Self {
+        Self { dir: scratch.join("out").join(job.as_str()) }
+    }
+
+    /// Makes the directory, readable by nobody else: parts hold all of a zone's data.
+    ///
+    /// # Errors
+    /// Transient: the scratch may be full or not mounted.
+    pub fn make(&self) -> Result<(), StepError> {
+        for dir in self.dir.ancestors().take(2).collect::<Vec<_>>().into_iter().rev() {
+            durable::create_dir(dir, 0o700).map_err(|e| StepError::transient(format!("scratch: {e}")))?;
+        }
+        Ok(())
+    }
+
+    /// Where a part lies.
+    pub fn part(&self, stem: &str, number: u32) -> PathBuf {
+        self.dir.join(part_name(stem, number))
+    }
+
+    /// The entries of an image, from the first on, up to a gap; a torn one is a gap.
+    pub fn entries(&self, stem: &str) -> Vec<Entry> {
+        let read = |number| {
+            let bytes = fs::read(self.dir.join(entry_name(stem, number))).ok()?;
+            serde_json::from_slice::<Entry>(&bytes).ok().filter(|entry| entry.number == number)
+        };
+        (0..).map_while(read).collect()
+    }
+
+    /// Whether these entries are a whole image whose parts are all here.
+    pub fn is_whole(&self, stem: &str, entries: &[Entry]) -> bool {
+        let here = |entry: &Entry| {
+            fs::metadata(self.part(stem, entry.number)).is_ok_and(|meta| meta.len() == entry.digest.bytes)
+        };
+        entries.last().is_some_and(|last| last.last) && entries.iter().all(here)
+    }
+
+    /// Writes an entry beside its part.
+    ///
+    /// # Errors
+    /// Transient.
+    pub fn put_entry(&self, stem: &str, entry: &Entry) -> Result<(), StepError> {
+        let path = self.dir.join(entry_name(stem, entry.number));
+        let bytes = serde_json::to_vec(entry).map_err(|e| StepError::permanent(e.to_string()))?;
+        durable::write_unsynced(&path, &bytes).map_err(|e| StepError::transient(e.to_string()))
+    }
+
+    /// Takes away the parts of an image; its entries stay, for the account.
+    pub fn release(&self, stem: &str) {
+        for number in 0..self.entries(stem).len() {
+            let _ = fs::remove_file(self.part(stem, number as u32));
+        }
+    }
+
+    /// Takes away an image's entries: it is sent anew.
+    pub fn forget(&self, stem: &str) {
+        for number in 0..self.entries(stem).len() {
+            let _ = fs::remove_file(self.dir.join(entry_name(stem, number as u32)));
+        }
+    }
+
+    /// Bytes that lie here.
+    pub fn used(&self) -> Bytes {
+        let files = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        Bytes(files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum())
+    }
+
+    /// Takes everything away. May be repeated.
+    ///
+    /// # Errors
+    /// When something is left.
+    pub fn clear(&self) -> Result<(), StepError> {
+        durable::remove_dir_all(&self.dir).map_err(|e| StepError::transient(e.to_string()))
+    }
+
+    /// An error of this scratch.
+    pub fn error(&self, error: &io::Error) -> StepError {
+        StepError::transient(format!("scratch {}: {error}", self.dir.display()))
+    }
+}
+
+/// Cuts a stream into parts.
+pub struct Parts<R> {
+    stream: R,
+    size: u64,
+    buffer: Vec<u8>,
+    /// Bytes in the buffer that belong to the next part: the stream is read one chunk ahead, so that a part
+    /// knows whether it is the last.
+    ahead: usize,
+}
+
+impl<R: Read> Parts<R> {
+    /// Parts of `size` bytes, a multiple of [`CHUNK`].
+    ///
+    /// # Errors
+    /// When the stream can't be read.
+    pub fn new(mut stream: R, size: Bytes) -> io::Result<Self> {
+        let mut buffer = vec![0; CHUNK];
+        let ahead = fill(&mut stream, &mut buffer)?;
+        Ok(Self { stream, size: size.0, buffer, ahead })
+    }
+
+    /// Writes the next part to `path`, whole or not at all; tells its digest and whether it was the last one.
+    /// `None` when the stream is over. `told` hears of each chunk.
+    ///
+    /// # Errors
+    /// The stream's (`Err(Ok(_))` would be too clever: both kinds come as [`io::Error`]) or the file's.
+    pub fn next(&mut self, path: &Path, mut told: impl FnMut(u64)) -> io::Result<Option<(PartDigest, bool)>> {
+        if self.ahead == 0 {
+            return Ok(None);
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let dot = path.with_file_name(format!(".{name}"));
+        let mut file = File::create(&dot)?;
+        let mut hasher = PartHasher::new();
+        while self.ahead > 0 && hasher.bytes() < self.size {
+            let chunk = &self.buffer[..self.ahead];
+            hasher.update(chunk);
+            file.write_all(chunk)?;
+            told(chunk.len() as u64);
+            self.ahead = fill(&mut self.stream, &mut self.buffer)?;
+        }
+        drop(file);
+        fs::rename(&dot, path)?;
+        Ok(Some((hasher.finish(), self.ahead == 0)))
+    }
+}
+
+/// Reads until the buffer is full or the stream is over.
+fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match stream.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_cut_into_parts_that_together_are_the_stream() {
+        let dir = tempfile::tempdir().unwrap();
+        let stream: Vec<u8> = (0..5 * CHUNK + 17).map(|i| (i % 251) as u8).collect();
+        let mut parts = Parts::new(&stream[..], Bytes(2 * CHUNK as u64)).unwrap();
+        let mut whole = Vec::new();
+        let mut ends = Vec::new();
+        for number in 0.. {
+            let path = dir.path().join(part_name("x@s", number));
+            let Some((digest, last)) = parts.next(&path, |_| {}).unwrap() else { break };
+            let bytes = fs::read(path).unwrap();
+            assert_eq!(digest.digest.to_string(), blake3::hash(&bytes).to_hex().to_string());
+            whole.extend(bytes);
+            ends.push(last);
+        }
+        assert_eq!(whole, stream);
+        assert_eq!(ends, [false, false, true]);
+    }
+
+    #[test]
+    fn a_stream_that_ends_at_a_border_has_no_empty_last_part() {
+        let dir = tempfile::tempdir().unwrap();
+        let stream = vec![1; 2 * CHUNK];
+        let mut parts = Parts::new(&stream[..], Bytes(CHUNK as u64)).unwrap();
+        assert!(!parts.next(&dir.path().join("a"), |_| {}).unwrap().unwrap().1);
+        assert!(parts.next(&dir.path().join("b"), |_| {}).unwrap().unwrap().1);
+        assert!(parts.next(&dir.path().join("c"), |_| {}).unwrap().is_none());
+    }
+}
