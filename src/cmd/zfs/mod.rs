@@ -175,3 +175,23 @@ impl<'p> Zfs<'p> {
 fn missing(output: &Output) -> Option<usize> {
     if output.stderr_cut { None } else { fault::missing_names(&output.stderr) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::Status;
+
+    #[test]
+    fn a_name_counts_as_missing_only_when_zfs_says_so_and_all_it_says_was_kept() {
+        let text = "cannot open 'data/nope': dataset does not exist\n";
+        let output = |stderr: &str, stderr_cut| Output {
+            status: Status::Exit(1),
+            stdout: String::new(),
+            stderr: stderr.to_owned(),
+            stderr_cut,
+        };
+        assert_eq!(missing(&output(text, false)), Some(1));
+        assert_eq!(missing(&output(text, true)), None);
+        assert_eq!(missing(&output("cannot open 'data/nope': I/O error\n", false)), None);
+    }
+}
