@@ -1,12 +1,13 @@
 //! One command line: a program's name, its arguments, and how long it may take.
 //!
-//! Pure. Built by the modules of the single commands, run by [`Programs`](super::Programs), and shown to people the
-//! way they would have to type it.
+//! Pure. Built by the modules of the single commands, run by [`Programs`](super::Programs), and shown to
+//! people the way they would have to type it.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The longest text of one command line in an error or a log line, in bytes. A `zfs set` may name hundreds of datasets.
+/// The longest text of one command line in an error or a log line, in bytes. A `zfs set` may name hundreds of
+/// datasets.
 const BRIEF: usize = 512;
 
 /// A program and its arguments, never a shell's line: nothing in it is expanded or split again.

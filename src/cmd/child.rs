@@ -1,7 +1,8 @@
 //! The life of one child process: awaited, killed with its group, reaped, each at most once.
 //!
-//! The number of a process may be another's as soon as it is reaped. So the end is awaited without reaping, and the number
-//! is forgotten under the same lock under which signals are sent. A child is never left behind: dropping ends it.
+//! The number of a process may be another's as soon as it is reaped. So the end is awaited without reaping,
+//! and the number is forgotten under the same lock under which signals are sent. A child is never left
+//! behind: dropping ends it.
 
 use std::io;
 use std::process::{Child, ExitStatus};
@@ -51,7 +52,8 @@ impl Living {
             drop(killer.reap(&mut child));
             let _ = told.send(());
         };
-        // Without a thread the zombie stays until the daemon ends: harmless, and this is a host out of threads.
+        // Without a thread the zombie stays until the daemon ends: harmless, and this is a host out of
+        // threads.
         let started = thread::Builder::new().name("reap".to_owned()).stack_size(SMALL_STACK).spawn(reaping);
         started.is_ok() && ended.recv_timeout(DYING).is_ok()
     }
@@ -63,10 +65,12 @@ impl Drop for Living {
     }
 }
 
-/// Ends one child and its process group, from any thread, also after the child has ended: then it does nothing.
+/// Ends one child and its process group, from any thread, also after the child has ended: then it does
+/// nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Killer {
-    /// The child's process id, which is its group's too; `None` once it is reaped and the number may be another's.
+    /// The child's process id, which is its group's too; `None` once it is reaped and the number may be
+    /// another's.
     pid: Arc<Mutex<Option<i32>>>,
 }
 
@@ -77,7 +81,8 @@ impl Killer {
 
     /// Sends SIGKILL to the group.
     pub fn kill(&self) {
-        // The lock is held while the signal is sent: the child can't be reaped and its number reused in between.
+        // The lock is held while the signal is sent: the child can't be reaped and its number reused in
+        // between.
         if let Some(pid) = *self.pid.lock().unwrap_or_else(PoisonError::into_inner) {
             // ESRCH: the whole group is gone. EPERM: a child that changed its user, which none of ours does.
             let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
@@ -91,7 +96,8 @@ impl Killer {
         loop {
             // SAFETY: all-zero bytes are a valid `siginfo_t`, a plain C struct of integers and pointers.
             let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-            // SAFETY: `info` is a valid, writable `siginfo_t` for the whole call, which keeps no pointer to it.
+            // SAFETY: `info` is a valid, writable `siginfo_t` for the whole call, which keeps no pointer to
+            // it.
             let result =
                 unsafe { libc::waitid(libc::P_PID, pid, &raw mut info, libc::WEXITED | libc::WNOWAIT) };
             // ECHILD: reaped by somebody else meanwhile, so it has ended as well.

@@ -1,8 +1,9 @@
 //! Reading a child's pipe to its end in a thread, keeping only a bounded piece of it.
 //!
 //! A pipe ends when the last process that holds it closes it, and that need not be the child: `zoneadm boot`
-//! leaves a `zoneadmd` behind. So whoever waits for the end waits with a limit and then takes what came. The thread
-//! goes on reading into nothing until the pipe really ends: closing our end would kill the survivor by SIGPIPE.
+//! leaves a `zoneadmd` behind. So whoever waits for the end waits with a limit and then takes what came. The
+//! thread goes on reading into nothing until the pipe really ends: closing our end would kill the survivor by
+//! SIGPIPE.
 
 use std::io::{self, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

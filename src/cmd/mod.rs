@@ -8,13 +8,24 @@
 pub mod argv;
 mod child;
 mod drain;
+pub mod ifconfig;
 pub mod output;
 pub mod parse;
+pub mod pkg;
+pub mod pkginfo;
+pub mod route;
 pub mod run;
 #[cfg(test)]
 mod sample;
+pub mod showrev;
 pub mod streaming;
+pub mod svcs;
+pub mod uname;
 pub mod zfs;
+pub mod zlogin;
+pub mod zoneadm;
+pub mod zonecfg;
+pub mod zonename;
 
 pub use argv::Argv;
 pub use child::Killer;

@@ -84,7 +84,8 @@ pub enum RunError {
         /// The most bytes that are taken.
         limit: usize,
     },
-    /// It ended well and printed something that isn't UTF-8. Names and values must be carried exactly or not at all.
+    /// It ended well and printed something that isn't UTF-8. Names and values must be carried exactly or not
+    /// at all.
     #[error("`{}` printed text that is not UTF-8", .argv.brief())]
     NotText {
         /// The command.
@@ -149,8 +150,8 @@ impl fmt::Display for Status {
     }
 }
 
-/// The command's own words, for an error's text: stderr, and what stands on stdout beside it (brand scripts and
-/// `route` put their errors there), both from the end.
+/// The command's own words, for an error's text: stderr, and what stands on stdout beside it (brand scripts
+/// and `route` put their errors there), both from the end.
 fn said(output: &Output) -> String {
     format!("{}{}", tail(&output.stderr), tail(&output.stdout))
 }

@@ -1,6 +1,7 @@
 //! What the parsers of command output share: the error that names a line which is not understood.
 //!
-//! A parser that guesses is worse than one that fails: what is read here decides what gets renamed and destroyed.
+//! A parser that guesses is worse than one that fails: what is read here decides what gets renamed and
+//! destroyed.
 
 use super::argv::cut;
 

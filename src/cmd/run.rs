@@ -1,12 +1,14 @@
 //! The one door through which a process is started.
 //!
-//! Every child gets the same clean room: the program is looked up on the configured path and nowhere else, the
-//! environment is `LC_ALL=C` and that path, the directory is `/`, stdin is `/dev/null`, stdout and stderr
-//! are always open pipes (zfs-fuse hangs for ever on a closed descriptor), and the child leads a process group of its
-//! own, so that a deadline ends its children as well. Output is bounded. A command that is over its time is killed
-//! and that is what the error says; whether its effect took place is for the caller to look at.
+//! Every child gets the same clean room: the program is looked up on the configured path and nowhere else,
+//! the environment is `LC_ALL=C` and that path, the directory is `/`, stdin is `/dev/null`, stdout and stderr
+//! are always open pipes (zfs-fuse hangs for ever on a closed descriptor), and the child leads a process
+//! group of its own, so that a deadline ends its children as well. Output is bounded. A command that is over
+//! its time is killed and that is what the error says; whether its effect took place is for the caller to
+//! look at.
 //!
-//! Not done here: retrying, judging exit codes beyond zero and not zero, and anything about what the command was for.
+//! Not done here: retrying, judging exit codes beyond zero and not zero, and anything about what the command
+//! was for.
 
 use std::fmt;
 use std::io;
@@ -25,7 +27,8 @@ use super::drain::{Drain, Keep};
 use super::output::{Output, RunError, STDERR_TAIL, lossy, one_line};
 use super::streaming::Streaming;
 
-/// The most that a command may print on stdout: `zfs get -r all` prints 80 bytes a property, 60 properties a dataset.
+/// The most that a command may print on stdout: `zfs get -r all` prints 80 bytes a property, 60 properties a
+/// dataset.
 pub const STDOUT_LIMIT: usize = 64 << 20;
 /// For how long the pipes' end is awaited after the child has ended: a grandchild may hold them for ever.
 const LINGER: Duration = Duration::from_secs(2);
@@ -51,8 +54,8 @@ impl Programs {
         Self { path: path.into(), timeout, trace: None, stdout_limit: STDOUT_LIMIT }
     }
 
-    /// The same programs, telling `trace` one line at the start and one at the end of each command. The lines hold
-    /// no newline.
+    /// The same programs, telling `trace` one line at the start and one at the end of each command. The lines
+    /// hold no newline.
     #[must_use]
     pub fn with_trace(&self, trace: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self { trace: Some(Arc::new(trace)), ..self.clone() }
@@ -101,7 +104,8 @@ impl Programs {
         self.run(argv)?.into_ok(argv)
     }
 
-    /// Starts a command whose stdout is read by the caller (`zfs send`). It has no deadline: see [`Streaming::killer`].
+    /// Starts a command whose stdout is read by the caller (`zfs send`). It has no deadline: see
+    /// [`Streaming::killer`].
     ///
     /// # Errors
     /// `NotFound` or `Spawn`.
@@ -109,7 +113,8 @@ impl Programs {
         self.spawn_streaming(argv, Stdio::null(), false)
     }
 
-    /// Starts a command whose stdin is written by the caller (`zfs receive`). It has no deadline: see [`Streaming::killer`].
+    /// Starts a command whose stdin is written by the caller (`zfs receive`). It has no deadline: see
+    /// [`Streaming::killer`].
     ///
     /// # Errors
     /// `NotFound` or `Spawn`.

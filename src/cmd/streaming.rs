@@ -1,8 +1,9 @@
 //! A running command whose stdin or stdout is a stream of ours: `zfs receive`, `zfs send`.
 //!
-//! Guarantees: the child is never left behind (dropping kills its group and reaps it), its stderr is drained and
-//! bounded, and a [`Killer`] never signals a process that isn't the child. Not guaranteed: that the transfer stops
-//! with the child. In zfs-fuse the daemon holds the descriptor and goes on until the pipe ends.
+//! Guarantees: the child is never left behind (dropping kills its group and reaps it), its stderr is drained
+//! and bounded, and a [`Killer`] never signals a process that isn't the child. Not guaranteed: that the
+//! transfer stops with the child. In zfs-fuse the daemon holds the descriptor and goes on until the pipe
+//! ends.
 
 use std::io;
 use std::process::{Child, ChildStdin, ChildStdout};
@@ -18,8 +19,8 @@ use super::run::Trace;
 const LINGER: Duration = Duration::from_secs(2);
 /// The most that a command fed by us may print on stdout.
 const CAPTURED: usize = 1 << 20;
-/// `zfs send` comes in bursts, stops while it walks metadata, and its reader stops at each sync: a pipe of 1 MiB, the
-/// most an ordinary user may have, keeps both busy. Solaris has no such call.
+/// `zfs send` comes in bursts, stops while it walks metadata, and its reader stops at each sync: a pipe of 1
+/// MiB, the most an ordinary user may have, keeps both busy. Solaris has no such call.
 #[cfg(target_os = "linux")]
 const PIPE_BYTES: i32 = 1 << 20;
 

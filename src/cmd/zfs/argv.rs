@@ -60,8 +60,8 @@ pub fn inherit_received(property: &str, datasets: &[DatasetName]) -> Argv {
     zfs(["inherit", "-S", property]).args(names(datasets))
 }
 
-/// Renames a dataset within its pool, with all below it. Mounts it where the new parent's mountpoint is a path, unless
-/// its own is local or canmount is noauto or off.
+/// Renames a dataset within its pool, with all below it. Mounts it where the new parent's mountpoint is a
+/// path, unless its own is local or canmount is noauto or off.
 pub fn rename(from: &DatasetName, to: &DatasetName) -> Argv {
     zfs(["rename", from.as_str(), to.as_str()])
 }

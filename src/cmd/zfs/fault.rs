@@ -1,7 +1,8 @@
 //! What `zfs` means by its complaints: from the text of stderr to one of a few cases.
 //!
-//! The texts are those of zfs-fuse (observed), illumos and OpenZFS (their sources), in the C locale. Quoted names are taken out
-//! first: a dataset may be called `dataset is busy`. What isn't known is [`Fault::Other`], never a guess.
+//! The texts are those of zfs-fuse (observed), illumos and OpenZFS (their sources), in the C locale. Quoted
+//! names are taken out first: a dataset may be called `dataset is busy`. What isn't known is
+//! [`Fault::Other`], never a guess.
 
 use std::fmt;
 
@@ -38,7 +39,8 @@ pub enum Fault {
     StreamDamaged,
     /// The stream needs something that this software or pool does not have.
     StreamUnsupported,
-    /// The destination was changed since the snapshot that the increment is based on, or has another newest one.
+    /// The destination was changed since the snapshot that the increment is based on, or has another newest
+    /// one.
     NotTheBase,
     /// The source snapshots don't fit together.
     NoBase,
@@ -122,7 +124,8 @@ impl Fault {
             return Fault::Permission;
         }
         let text = unquoted(stderr);
-        // A destination that exists is told by two lines: `destination 'X' exists` and the `must specify` of the table.
+        // A destination that exists is told by two lines: `destination 'X' exists` and the `must specify` of
+        // the table.
         TEXTS.iter().find(|(piece, _)| text.contains(piece)).map_or(Fault::Other, |&(_, fault)| fault)
     }
 
@@ -177,7 +180,8 @@ mod tests {
     #[test]
     #[rustfmt::skip]
     fn complaints_are_told_apart() {
-        // [captured] zfs-fuse 0.7.0, and texts of illumos's and OpenZFS's libzfs, as the fact sheet gives them
+        // [captured] zfs-fuse 0.7.0, and texts of illumos's and OpenZFS's libzfs, as the fact sheet gives
+        // them
         for (text, fault) in [
             ("cannot open 'src/nope': dataset does not exist", Fault::Missing),
             ("cannot create 'nopool/x': no such pool 'nopool'", Fault::NoSuchPool),

@@ -1,8 +1,8 @@
 //! `zfs`: datasets, snapshots, properties, streams.
 //!
-//! Only what every release takes is used (Solaris 10 to OpenZFS and zfs-fuse): `get -p` but never `list -p`, one property in
-//! a `set`, options before operands, `-t` always given. What a command did is judged by looking, mostly at guids: `zfs receive`
-//! gives 1 for complete and 0 for doubtful data.
+//! Only what every release takes is used (Solaris 10 to OpenZFS and zfs-fuse): `get -p` but never `list -p`,
+//! one property in a `set`, options before operands, `-t` always given. What a command did is judged by
+//! looking, mostly at guids: `zfs receive` gives 1 for complete and 0 for doubtful data.
 
 pub mod argv;
 pub mod fault;
@@ -28,8 +28,8 @@ impl<'p> Zfs<'p> {
         Self { programs }
     }
 
-    /// Every filesystem and volume of the host, with these properties as people read them (`-` where one does not apply).
-    /// Numbers come mangled: ask [`Zfs::properties`] for them.
+    /// Every filesystem and volume of the host, with these properties as people read them (`-` where one does
+    /// not apply). Numbers come mangled: ask [`Zfs::properties`] for them.
     ///
     /// # Errors
     /// When the command fails or its output isn't understood.
@@ -63,8 +63,8 @@ impl<'p> Zfs<'p> {
         parse::properties(&self.programs.ok(&argv)?.stdout).map_err(CmdError::unreadable(&argv))
     }
 
-    /// Some properties of some datasets or snapshots, all of which must exist; never-set user properties come with
-    /// the value `-` and [`Source::None`].
+    /// Some properties of some datasets or snapshots, all of which must exist; never-set user properties come
+    /// with the value `-` and [`Source::None`].
     ///
     /// # Errors
     /// As above.
@@ -90,10 +90,9 @@ impl<'p> Zfs<'p> {
         for names in names.chunks(20) {
             let argv = argv::guids(names);
             let output = self.programs.run(&argv)?;
-            let missing = if output.stderr_cut { None } else { fault::missing_names(&output.stderr) };
             let guids = parse::guids(&output.stdout).map_err(CmdError::unreadable(&argv))?;
             // Each name must be accounted for: what is taken for missing may be made anew.
-            if missing.is_none_or(|missing| guids.len() + missing != names.len()) {
+            if missing(&output).is_none_or(|missing| guids.len() + missing != names.len()) {
                 return Err(RunError::Failed { argv, output: Box::new(output) }.into());
             }
             found.extend(guids);
@@ -169,5 +168,30 @@ impl<'p> Zfs<'p> {
     /// When it can't be started.
     pub fn receive(&self, dataset: &DatasetName, snapshot: &SnapshotName) -> Result<Streaming, RunError> {
         self.programs.spawn_writer(&argv::receive(dataset, snapshot))
+    }
+}
+
+/// How many names the command says are missing; `None` if it says anything else, or more than was kept.
+fn missing(output: &Output) -> Option<usize> {
+    if output.stderr_cut { None } else { fault::missing_names(&output.stderr) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::Status;
+
+    #[test]
+    fn a_name_counts_as_missing_only_when_zfs_says_so_and_all_it_says_was_kept() {
+        let text = "cannot open 'data/nope': dataset does not exist\n";
+        let output = |stderr: &str, stderr_cut| Output {
+            status: Status::Exit(1),
+            stdout: String::new(),
+            stderr: stderr.to_owned(),
+            stderr_cut,
+        };
+        assert_eq!(missing(&output(text, false)), Some(1));
+        assert_eq!(missing(&output(text, true)), None);
+        assert_eq!(missing(&output("cannot open 'data/nope': I/O error\n", false)), None);
     }
 }

@@ -1,8 +1,8 @@
 //! Readers of `zfs`'s `-H` output: columns are parted by one TAB, and names may hold blanks.
 //!
-//! A user property's value is any text, so it may hold a TAB and even a line end, and whoever is root in a zone with a
-//! delegated dataset may set one. TABs are put up with. A line end is not: such an output could hold a line that
-//! was made to look like another dataset's. It is refused as a whole.
+//! A user property's value is any text, so it may hold a TAB and even a line end, and whoever is root in a
+//! zone with a delegated dataset may set one. TABs are put up with. A line end is not: such an output could
+//! hold a line that was made to look like another dataset's. It is refused as a whole.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -105,8 +105,8 @@ pub fn list(text: &str, columns: usize) -> Result<Vec<(DatasetName, Vec<String>)
 /// Reads `zfs get -Hp -o name,property,value,source`.
 ///
 /// # Errors
-/// On a line without its four columns, with a source that isn't known, that repeats a property of a dataset, or that comes
-/// back to a dataset after another one: `zfs` prints each dataset in one block.
+/// On a line without its four columns, with a source that isn't known, that repeats a property of a dataset,
+/// or that comes back to a dataset after another one: `zfs` prints each dataset in one block.
 pub fn properties(text: &str) -> Result<Vec<PropertyLine>, ParseError> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
     let mut block: (&str, BTreeSet<&str>) = ("", BTreeSet::new());
@@ -184,7 +184,8 @@ pub fn probe(stderr: &str) -> Result<bool, ParseError> {
     }
 }
 
-/// zfs-fuse and illumos say so on stdout, with exit code 0, where there is nothing to list (not with -H since 2007).
+/// zfs-fuse and illumos say so on stdout, with exit code 0, where there is nothing to list (not with -H since
+/// 2007).
 fn is_nothing(line: &str) -> bool {
     line == "no datasets available"
 }

@@ -1,8 +1,9 @@
 //! The native properties that can be set: what a migration carries, and in which turn the target sets it.
 //!
-//! From illumos's `common/zfs/zfs_prop.c` and zfs(8), with the later ones of OpenZFS's zfsprops(7). A property that
-//! isn't here is not carried: read-only, fixed when the dataset is made (`casesensitivity`, `volblocksize`, … travel in the
-//! stream), bound to the host (`version`, `mlslabel`), a Solaris 11 share pseudo-property, or not known.
+//! From illumos's `common/zfs/zfs_prop.c` and zfs(8), with the later ones of OpenZFS's zfsprops(7). A
+//! property that isn't here is not carried: read-only, fixed when the dataset is made (`casesensitivity`,
+//! `volblocksize`, … travel in the stream), bound to the host (`version`, `mlslabel`), a Solaris 11 share
+//! pseudo-property, or not known.
 
 /// A native property that `zfs set` takes on an existing dataset and that means the same on another host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +22,8 @@ pub struct Native {
     pub turn: Turn,
 }
 
-/// In which order a received dataset gets its properties. Each turn is done for all datasets before the next one.
+/// In which order a received dataset gets its properties. Each turn is done for all datasets before the next
+/// one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Turn {
     /// In no special order, once canmount is noauto.

@@ -1,0 +1,187 @@
+//! Reader of `zonecfg export`: one command a line, in the order of `export_func` in `zonecfg.c`.
+
+use std::collections::BTreeMap;
+
+use crate::cmd::ParseError;
+
+/// A zone's configuration. What has its default may be missing (Solaris 11.4), as `brand` is for `native`
+/// zones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ZoneConfig {
+    /// Properties of the zone itself: `zonepath`, `brand`, `autoboot`, `ip-type`, …
+    pub globals: BTreeMap<String, String>,
+    /// `fs`, `net`, `dataset`, … in the order of the export.
+    pub resources: Vec<Resource>,
+}
+
+/// One `add KIND … end`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// `fs`, `net`, `device`, `rctl`, `attr`, `dataset`, …
+    pub kind: String,
+    /// Its properties in order; those of `add` may stand there several times.
+    pub properties: Vec<Property>,
+}
+
+/// One property of a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Property {
+    /// Its name.
+    pub name: String,
+    /// Its value without quotes; a complex one as it stands: `(priv=privileged,limit=20,action=none)`.
+    pub value: String,
+    /// Whether it is a list's member, made by `add NAME VALUE` and not by `set NAME=VALUE`.
+    pub added: bool,
+}
+
+impl ZoneConfig {
+    /// Reads an export.
+    ///
+    /// # Errors
+    /// On a line that isn't `create -b`, `set`, `add` or `end` in its place, a property set twice, or a
+    /// resource without `end`.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let mut config = Self::default();
+        let mut open: Option<Resource> = None;
+        let mut created = false;
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let fault = |why: &str| ParseError::at(index, line, why);
+            let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
+            if !created {
+                created = line == "create -b";
+                if !created {
+                    return Err(fault("is not `create -b`"));
+                }
+                continue;
+            }
+            match (command, &mut open) {
+                ("set", resource) => {
+                    let (name, value) = rest.split_once('=').ok_or_else(|| fault("sets no property"))?;
+                    let (name, value) = (plain(name).ok_or_else(|| fault("has no property's name"))?, value);
+                    let value = unquoted(value).ok_or_else(|| fault("has an unbalanced quote"))?.to_owned();
+                    let twice = match resource {
+                        None => config.globals.insert(name, value).is_some(),
+                        Some(resource) => {
+                            let twice = resource.get(&name).is_some();
+                            resource.properties.push(Property { name, value, added: false });
+                            twice
+                        }
+                    };
+                    if twice {
+                        return Err(fault("sets a property again"));
+                    }
+                }
+                ("add", Some(resource)) => {
+                    let (name, value) = rest.split_once(' ').ok_or_else(|| fault("adds no value"))?;
+                    let name = plain(name).ok_or_else(|| fault("has no property's name"))?;
+                    let value = unquoted(value).ok_or_else(|| fault("has an unbalanced quote"))?.to_owned();
+                    resource.properties.push(Property { name, value, added: true });
+                }
+                ("add", none) => {
+                    let kind = plain(rest).ok_or_else(|| fault("adds no resource"))?;
+                    *none = Some(Resource { kind, properties: Vec::new() });
+                }
+                ("end", resource) if rest.is_empty() => {
+                    config.resources.push(resource.take().ok_or_else(|| fault("ends no resource"))?);
+                }
+                _ => return Err(fault("is not known")),
+            }
+        }
+        match open {
+            None if created => Ok(config),
+            None => Err(ParseError::at(0, text, "is missing")),
+            Some(resource) => Err(ParseError::at(text.lines().count(), &resource.kind, "lacks an `end`")),
+        }
+    }
+
+    /// A property of the zone itself.
+    pub fn global(&self, name: &str) -> Option<&str> {
+        self.globals.get(name).map(String::as_str)
+    }
+
+    /// The resources of one kind.
+    pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Resource> {
+        self.resources.iter().filter(move |resource| resource.kind == kind)
+    }
+
+    /// Whether the zone boots with the host. zonecfg's default is false.
+    pub fn autoboot(&self) -> bool {
+        self.global("autoboot") == Some("true")
+    }
+
+    /// The brand: Solaris 10 and illumos leave out `native`.
+    pub fn brand(&self) -> &str {
+        self.global("brand").unwrap_or("native")
+    }
+}
+
+impl Resource {
+    /// The value of a property that is `set`.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let property = self.properties.iter().find(|property| property.name == name && !property.added);
+        property.map(|property| property.value.as_str())
+    }
+}
+
+fn plain(word: &str) -> Option<String> {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    (!word.is_empty() && word.bytes().all(legal)).then(|| word.to_owned())
+}
+
+/// Takes off the quotes. There is no way to write a quote inside of them (`zonecfg_lex.l`).
+fn unquoted(value: &str) -> Option<&str> {
+    let inner = match value.strip_prefix('"') {
+        Some(rest) => rest.strip_suffix('"')?,
+        None => value,
+    };
+    (!inner.contains('"')).then_some(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::sample::sample;
+
+    #[test]
+    fn a_solaris_10_export_is_read() {
+        let config = ZoneConfig::parse(sample!("zonecfg/export-s10.txt")).unwrap();
+        assert_eq!(config.global("zonepath"), Some("/export/zones/dbbackup"));
+        assert_eq!(config.global("bootargs"), Some("-m verbose"));
+        assert!(config.autoboot());
+        assert_eq!(config.brand(), "native");
+        let kinds: Vec<_> = config.resources.iter().map(|resource| resource.kind.as_str()).collect();
+        assert_eq!(kinds, ["inherit-pkg-dir", "fs", "fs", "net", "rctl", "attr", "dataset"]);
+        let options: Vec<_> =
+            config.resources[2].properties.iter().filter(|p| p.added).map(|p| p.value.as_str()).collect();
+        assert_eq!(options, ["ro", "nodevices"]);
+        assert_eq!(config.resources[4].properties[1].value, "(priv=privileged,limit=20,action=none)");
+        assert_eq!(config.of_kind("attr").next().unwrap().get("value"), Some("database backup"));
+        assert_eq!(config.of_kind("dataset").next().unwrap().get("name"), Some("data/zones/dbbackup/tank"));
+    }
+
+    #[test]
+    fn a_solaris_11_export_is_read() {
+        let config = ZoneConfig::parse(sample!("zonecfg/export-s11.txt")).unwrap();
+        assert_eq!(config.brand(), "solaris");
+        assert_eq!(config.of_kind("anet").next().unwrap().get("lower-link"), Some("auto"));
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        for (bad, line) in [
+            ("", 1),
+            ("set a=b\n", 1),
+            ("create -b\nselect net\n", 2),
+            ("create -b\nset zonepath\n", 2),
+            ("create -b\nset a=b\nset a=c\n", 3),
+            ("create -b\nset a=\"b\n", 2),
+            ("create -b\nset a=\"b\"c\"\n", 2),
+            ("create -b\nend\n", 2),
+            ("create -b\nadd net\nadd fs\n", 3),
+            ("create -b\nadd net\nset a=b\n", 4),
+            ("create -b\nend now\n", 2),
+        ] {
+            assert_eq!(ZoneConfig::parse(bad).unwrap_err().line, line, "{bad:?}");
+        }
+    }
+}
