@@ -194,7 +194,7 @@ mod tests {
             ),
             (send(&db, &m, None), &["send", "data/db@m"]),
             (send(&db, &m, Some(&old)), &["send", "-i", "@old", "data/db@m"]),
-            (receive(&db, &snap), &["receive", "-u", "data/db@s1"]),
+            (receive(&db, &m), &["receive", "-u", "data/db@m"]),
             (probe("receive", 'u'), &["receive", "-u"]),
         ];
         for (argv, wanted) in cases {
