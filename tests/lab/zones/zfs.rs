@@ -3,7 +3,6 @@
 //! property says (`mount -F zfs`) need to know which of the two it is.
 
 use std::fs;
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -112,25 +111,12 @@ pub fn mount_at(host: &Host, dataset: &str, path: &str) -> Result<()> {
     if !host.settings()?.real_zfs {
         return Ok(crate::zfs::mount_at(host, dataset, path)?);
     }
-    // zfs-fuse can't do it: it mounts by the property only. So it mounts at a stage, from which the
-    // path is bound; when the property goes back, the stage is unmounted and the bind stays.
-    let stage = host.state_dir().join("stage");
-    fs::create_dir_all(&stage)?;
-    let stage = stage.to_string_lossy().into_owned();
-    let zoned = get(host, dataset, "zoned")?.context("no such dataset")?;
-    let own_zoned = zoned.1 == "local";
-    let staged = set(host, "zoned=off", dataset)?
-        && set(host, &format!("mountpoint={stage}"), dataset)?
-        && (mounted_at(host, &stage)?.is_some() || zfs(host, &["mount", dataset])?.status == 0);
-    let bound = staged && {
-        let mount = Command::new("/bin/mount").args(["--bind", &stage, path]).stdin(Stdio::null()).status();
-        mount.is_ok_and(|status| status.success())
-    };
-    inherit(host, "mountpoint", dataset)?;
-    if !own_zoned {
-        inherit(host, "zoned", dataset)?;
-    }
-    if !bound {
+    // zfs-fuse mounts by the property only, and unmounts as soon as that changes. So there a zone's root
+    // keeps a mountpoint of its own, and zoned=off, also while the zone is attached.
+    let mounted = set(host, "zoned=off", dataset)?
+        && set(host, &format!("mountpoint={path}"), dataset)?
+        && (mounted_at(host, path)?.is_some() || said(zfs(host, &["mount", dataset])?)?);
+    if !mounted {
         bail!("{dataset} could not be mounted at {path}");
     }
     Ok(())
