@@ -91,6 +91,8 @@ fn change(host: &Host, name: &str, words: &[&str]) -> Result<i32> {
     let zones = Zones::look(host)?;
     Net::change(host, |net| {
         let mut words = words.iter().copied();
+        // What the words mean: `addif` makes an interface that those behind it (`up`, `netmask`) are for.
+        let mut meant = name.to_owned();
         while let Some(word) = words.next() {
             let failed = match word {
                 "inet" => None,
@@ -98,16 +100,19 @@ fn change(host: &Host, name: &str, words: &[&str]) -> Result<i32> {
                 "unplumb" => unplumb(net, &settings, &zones, name),
                 "addif" => {
                     let address = words.next().unwrap_or_default();
-                    add_logical(net, &zones, name, address)
+                    match add_logical(net, &zones, name, address) {
+                        Ok(logical) => {
+                            meant = logical;
+                            None
+                        }
+                        Err(status) => Some(status),
+                    }
                 }
                 "removeif" => {
                     let address = words.next().unwrap_or_default();
                     remove_logical(net, name, address)
                 }
-                _ => {
-                    let logical = last_of(net, name);
-                    configure(net, &zones, &logical, word, &mut words)
-                }
+                _ => configure(net, &zones, &meant, word, &mut words),
             };
             if let Some(status) = failed {
                 return Ok(status);
@@ -115,15 +120,6 @@ fn change(host: &Host, name: &str, words: &[&str]) -> Result<i32> {
         }
         Ok(0)
     })
-}
-
-/// `addif` makes an interface that the following words (`up`, `netmask`) mean.
-fn last_of(net: &Net, name: &str) -> String {
-    net.interfaces
-        .iter()
-        .rev()
-        .find(|interface| physical(&interface.name) == name && interface.object.as_deref() == Some("addif"))
-        .map_or_else(|| name.to_owned(), |interface| interface.name.clone())
 }
 
 fn fresh(name: &str) -> Interface {
@@ -179,24 +175,25 @@ fn unplumb(net: &mut Net, settings: &Settings, zones: &Zones, name: &str) -> Opt
     None
 }
 
-fn add_logical(net: &mut Net, zones: &Zones, name: &str, address: &str) -> Option<i32> {
+fn add_logical(net: &mut Net, zones: &Zones, name: &str, address: &str) -> Result<String, i32> {
     if net.interface(name).is_none() {
         err!("ifconfig: addif: SIOCLIFADDIF: {name}: no such interface");
-        return Some(1);
+        return Err(1);
     }
     if address::parse(address).is_none() {
         err!("ifconfig: {address}: bad address");
-        return Some(1);
+        return Err(1);
     }
     let held = |candidate: &str| {
         let addresses = zones.kernel.zones.iter().flat_map(|alive| &alive.addresses);
         net.interface(candidate).is_some() || addresses.into_iter().any(|a| a.interface == candidate)
     };
-    let logical = (1..).map(|number| format!("{name}:{number}")).find(|candidate| !held(candidate))?;
+    let logical =
+        (1..).map(|number| format!("{name}:{number}")).find(|candidate| !held(candidate)).ok_or(1)?;
     out!("Created new logical interface {logical}");
     let address = Some(address::with_length(address));
-    net.interfaces.push(Interface { address, object: Some("addif".into()), ..fresh(&logical) });
-    None
+    net.interfaces.push(Interface { address, ..fresh(&logical) });
+    Ok(logical)
 }
 
 fn remove_logical(net: &mut Net, name: &str, address: &str) -> Option<i32> {

@@ -2,7 +2,8 @@
 //!
 //! The arguments are joined with blanks and split again by a shell in the zone. What a zone's own
 //! system commands would say is said here; any other program is looked for below the zone's root and run
-//! as it is, with the lab's shell.
+//! as it is, with the lab's shell, in the zone's root and with `$ZONEROOT` set to it. There is no chroot:
+//! an absolute path among the arguments is the lab machine's.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};

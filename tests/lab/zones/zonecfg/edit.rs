@@ -2,7 +2,7 @@
 
 use super::lexer::Word;
 use super::session::{Scope, Session};
-use crate::zones::config::{Config, GLOBALS, Resource, kind};
+use crate::zones::config::{Config, GLOBALS, Kind, Resource, kind};
 use crate::zones::kernel::State;
 
 /// Resource controls that have a short name: `set cpu-shares=20`; name and action.
@@ -65,12 +65,21 @@ pub fn run(session: &mut Session, command: &str, args: &[Word], line: usize) -> 
 }
 
 fn add(session: &mut Session, name: &str, line: usize) -> bool {
-    let Some(kind) = kind(name).filter(|kind| session.illumos != (kind.name == "inherit-pkg-dir")) else {
+    let Some(kind) = kind(name).filter(|kind| known(kind, session.illumos)) else {
         session.syntax_error(name, line);
         return true;
     };
     session.scope = Some(Scope { resource: Resource::new(kind), selected: None });
     true
+}
+
+/// Only Solaris 10 has inherit-pkg-dir, and it has no security-flags and admin.
+fn known(kind: &Kind, illumos: bool) -> bool {
+    match kind.name {
+        "inherit-pkg-dir" => !illumos,
+        "admin" | "security-flags" => illumos,
+        _ => true,
+    }
 }
 
 fn change_list(session: &mut Session, command: &str, name: &str, values: &Word, line: usize) -> bool {
@@ -289,4 +298,50 @@ fn end(session: &mut Session, line: usize) {
         None => config.resources.push(scope.resource),
     }
     session.changed = true;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(addresses: &[&str]) -> Config {
+        let net = |address: &&str| Resource::of("net", &[("address", *address), ("physical", "nge0")]);
+        Config { resources: addresses.iter().map(net).collect(), ..Config::default() }
+    }
+
+    #[test]
+    fn each_system_knows_its_own_resources() {
+        let names = |illumos| -> Vec<&str> {
+            crate::zones::config::KINDS
+                .iter()
+                .filter(|kind| known(kind, illumos))
+                .map(|kind| kind.name)
+                .collect()
+        };
+        assert!(names(false).contains(&"inherit-pkg-dir") && !names(true).contains(&"inherit-pkg-dir"));
+        for common in ["fs", "net", "dataset", "attr", "rctl"] {
+            assert!(names(true).contains(&common) && names(false).contains(&common), "{common}");
+        }
+    }
+
+    #[test]
+    fn a_selection_must_fit_exactly_one_resource() {
+        let config = config(&["192.0.2.10/24", "192.0.2.11/24"]);
+        let with = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        assert_eq!(find(&config, "net", &with("address", "192.0.2.11/24")), Ok(1));
+        assert_eq!(find(&config, "net", &with("physical", "nge0")), Err("Insufficient specification"));
+        assert_eq!(find(&config, "net", &with("physical", "bge0")), Err("No such resource with that id"));
+    }
+
+    #[test]
+    fn a_short_name_sets_its_resource_control_once() {
+        let mut config = Config::default();
+        for limit in ["10", "20"] {
+            assert_eq!(global(&mut config, "cpu-shares", limit, true), Ok(()));
+        }
+        let rctl: Vec<_> = config.all("rctl").map(|rctl| rctl.list.join(" ")).collect();
+        assert_eq!(rctl, ["(priv=privileged,limit=20,action=none)"]);
+        assert_eq!(global(&mut config, "nonsense", "1", true), Err(None));
+        assert_eq!(global(&mut config, "hostid", "1", false), Err(None));
+    }
 }

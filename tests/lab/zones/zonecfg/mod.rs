@@ -4,6 +4,7 @@
 //! commit what was done before; `create -a` and a few others complain and end with 0. Source:
 //! illumos-gate's zonecfg.c (one_command_at_a_time, cmd_file, cleanup).
 
+mod create;
 mod edit;
 mod lexer;
 mod print;

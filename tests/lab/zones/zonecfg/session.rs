@@ -6,12 +6,12 @@ use std::fs;
 use anyhow::Result;
 
 use super::lexer::Word;
-use super::{Mode, edit, print};
+use super::{Mode, create, edit, print};
 use crate::disk;
 use crate::world::{Host, Profile};
 use crate::zones::config::{Config, Resource};
 use crate::zones::kernel::State;
-use crate::zones::{Zones, change, configuration, configure, xml};
+use crate::zones::{Zones, change, configuration, configure};
 
 /// Whether the run goes on.
 #[derive(Debug, PartialEq, Eq)]
@@ -187,12 +187,8 @@ impl<'a> Session<'a> {
             out!("Zone {} already exists; overwriting.", self.zone);
         }
         let made = match words.as_slice() {
-            [] => Some(self.default_template()),
-            ["-b"] => Some(Config {
-                brand: if self.illumos { "ipkg" } else { "native" }.into(),
-                ip_type: "shared".into(),
-                ..Config::default()
-            }),
+            [] => Some(create::default_template(self.illumos)),
+            ["-b"] => Some(create::blank(self.illumos)),
             ["-t", template] => match configuration(self.host, template)? {
                 Some(config) => Some(config),
                 None => {
@@ -200,7 +196,14 @@ impl<'a> Session<'a> {
                     None
                 }
             },
-            ["-a", path] => self.detached(path, line)?,
+            ["-a", path] => match create::detached(self.host, path)? {
+                Ok(config) => Some(config),
+                // None of its refusals flags an error, so alone it ends with 0.
+                Err(why) => {
+                    self.complain(why, line);
+                    None
+                }
+            },
             _ => {
                 self.usage("create", line);
                 None
@@ -213,44 +216,6 @@ impl<'a> Session<'a> {
             self.changed = true;
         }
         Ok(())
-    }
-
-    /// illumos: the default brand's template; Solaris 10: SUNWdefault, a sparse root.
-    fn default_template(&self) -> Config {
-        if self.illumos {
-            return Config { brand: "lipkg".into(), ip_type: "exclusive".into(), ..Config::default() };
-        }
-        let inherited = ["/lib", "/platform", "/sbin", "/usr"];
-        Config {
-            brand: "native".into(),
-            ip_type: "shared".into(),
-            resources: inherited.map(|dir| Resource::of("inherit-pkg-dir", &[("dir", dir)])).into(),
-            ..Config::default()
-        }
-    }
-
-    /// `create -a`: none of its refusals flags an error, so alone it ends with 0.
-    fn detached(&self, path: &str, line: usize) -> Result<Option<Config>> {
-        let real = self.host.path(path);
-        let root = self.host.path(&format!("{path}/root"));
-        let text = match fs::read_to_string(real.join("SUNWdetached.xml")) {
-            Ok(text) if path.starts_with('/') && root.is_dir() => text,
-            _ => {
-                self.complain("invalid path to detached zone", line);
-                return Ok(None);
-            }
-        };
-        Ok(match xml::read(&text) {
-            Ok((config, _)) => Some(Config { zonepath: path.to_owned(), ..config }),
-            Err(xml::Invalid::Syntax) => {
-                self.complain("invalid path to detached zone", line);
-                None
-            }
-            Err(xml::Invalid::Unknown(_)) => {
-                self.complain("Cannot attach to an earlier release of the operating system", line);
-                None
-            }
-        })
     }
 
     fn delete(&mut self, args: &[Word], line: usize) -> Result<Flow> {
