@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::config::Config;
 use super::kernel::State;
@@ -28,7 +28,8 @@ pub fn install_zone(host: &Host, spec: &ZoneSpec) -> Result<()> {
     let settings = host.settings()?;
     let config = &spec.config;
     let path = host.path(&config.zonepath);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("zonepath {}, which is {}", config.zonepath, path.display()))?;
     let root = host.path(&format!("{}/root", config.zonepath));
     fs::create_dir_all(root.join("var/log"))?;
     if config.has_boot_environments() {
