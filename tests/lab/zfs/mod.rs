@@ -1,0 +1,171 @@
+//! The lab's ZFS where there is no real one: `zfs` and `zpool` on directories.
+//!
+//! It answers as illumos and zfs-fuse do, with their words, exit statuses and streams, keeps state between
+//! commands, and refuses what they refuse. Datasets are directories, snapshots are copies of them, and
+//! `zfs send` writes the real record format with its checksum, so that whatever verifies streams has
+//! something to verify. Two hosts never share anything.
+//!
+//! Not there: volumes, clones, rollback, compound streams (-R, -p, -I), received properties, and whatever
+//! happens below a filesystem (blocks, compression, quotas on ordinary writes). Asked for one of these it
+//! refuses; it never pretends.
+//!
+//! Texts are those of zfs-fuse 0.7.0 (pool version 23), asked for one by one, but where illumos of 2024
+//! has a property or an option that it lacks. A mount that fails leaves what was made, as it does there.
+
+mod change;
+mod columns;
+mod command;
+mod create;
+mod destroy;
+mod files;
+mod get;
+mod hold;
+mod intake;
+mod list;
+mod lock;
+mod mounting;
+mod mounts;
+mod name;
+mod number;
+mod options;
+mod property;
+mod receive;
+mod record;
+mod rename;
+mod send;
+mod set;
+mod snapshot;
+mod space;
+mod state;
+mod upgrade;
+mod usage;
+mod view;
+mod zpool;
+
+use std::io;
+use std::path::PathBuf;
+
+use command::{Fail, Session};
+use state::Store;
+
+use crate::world::Host;
+
+/// Runs the `zfs` command with the process's own stdin, stdout and stderr. Answers its exit status.
+pub fn zfs(host: &Host, args: &[String]) -> i32 {
+    let session = Session::of(host);
+    let Some((verb, rest)) = args.split_first() else {
+        return usage::general("missing command");
+    };
+    let outcome = match verb.as_str() {
+        "create" => create::run(&session, rest),
+        "destroy" => destroy::run(&session, rest),
+        "get" => get::run(&session, rest),
+        "hold" => hold::hold(&session, rest),
+        "holds" => hold::holds(&session, rest),
+        "inherit" => set::inherit(&session, rest),
+        "list" => list::run(&session, rest),
+        "mount" => mounting::mount(&session, rest),
+        "receive" | "recv" => receive::run(&session, rest),
+        "release" => hold::release(&session, rest),
+        "rename" => rename::run(&session, rest),
+        "send" => send::run(&session, rest),
+        "set" => set::set(&session, rest),
+        "snapshot" | "snap" => snapshot::run(&session, rest),
+        "umount" | "unmount" => mounting::unmount(&session, rest),
+        "upgrade" => upgrade::run(&session, rest),
+        "clone" | "promote" | "rollback" | "diff" | "allow" | "unallow" | "userspace" | "groupspace" => {
+            Err(Fail::Text(format!("zfs {verb} is not emulated in this lab")))
+        }
+        _ => return usage::general(&format!("unrecognized command '{}'", verb.escape_debug())),
+    };
+    command::finish("zfs", verb, outcome)
+}
+
+/// Runs the `zpool` command. Answers its exit status.
+pub fn zpool(host: &Host, args: &[String]) -> i32 {
+    zpool::run(&Session::of(host), args)
+}
+
+/// Makes a pool of `size` bytes with its root filesystem, mounted at `/<pool>`.
+///
+/// # Errors
+/// The name is not legal or taken, the mountpoint is not empty, or the disk fails.
+pub fn create_pool(host: &Host, pool: &str, size: u64) -> io::Result<()> {
+    zpool::create_pool(&Session::of(host), pool, size, None).map_err(Fail::into_io)
+}
+
+/// Where the host's absolute path really lies: in the dataset mounted nearest above it, else below the
+/// host's root directory. A state that can't be read means no mounts.
+pub fn resolve(host: &Host, path: &str) -> PathBuf {
+    let store = Store::of(host);
+    mounts::locate(&store, &store.read().unwrap_or_default(), path)
+}
+
+/// What is mounted: dataset and path, by path.
+///
+/// # Errors
+/// The state can't be read.
+pub fn mounts(host: &Host) -> io::Result<Vec<(String, String)>> {
+    let state = Store::of(host).read()?;
+    let mut mounts: Vec<(String, String)> =
+        state.datasets.into_iter().filter_map(|(name, dataset)| Some((name, dataset.mounted?))).collect();
+    mounts.sort_by(|one, other| one.1.cmp(&other.1));
+    Ok(mounts)
+}
+
+/// Mounts a dataset at a path, whatever its properties say: `mount -F zfs`, and what zoneadmd does for a
+/// zone's datasets. Mounting again what is mounted there already is no error.
+///
+/// # Errors
+/// There is no such dataset, it is mounted elsewhere, or the directory is not empty.
+pub fn mount_at(host: &Host, dataset: &str, path: &str) -> io::Result<()> {
+    let store = Store::of(host);
+    let answer = store.change(|state| {
+        match state.dataset(dataset).map(|dataset| dataset.mounted.clone()) {
+            Some(Some(at)) if at == path => return Ok(Ok(())),
+            Some(Some(at)) => return Ok(Err(format!("cannot mount '{dataset}': mounted at '{at}'"))),
+            _ => {}
+        }
+        mounts::mount_at(&store, state, dataset, path)
+    })??;
+    answer.map_err(io::Error::other)
+}
+
+/// Unmounts a dataset, wherever it is mounted; one that isn't is no error.
+///
+/// # Errors
+/// Something is mounted below it.
+pub fn unmount(host: &Host, dataset: &str) -> io::Result<()> {
+    let store = Store::of(host);
+    store.change(|state| mounts::unmount(&store, state, dataset))??.map_err(io::Error::other)
+}
+
+/// The host goes down: nothing is mounted any more.
+///
+/// # Errors
+/// The state can't be read or written.
+pub fn unmount_all(host: &Host) -> io::Result<()> {
+    let store = Store::of(host);
+    store.change(|state| mounts::drop_all(&store, state))?
+}
+
+/// The host comes up: `zfs mount -a`. Answers what could not be mounted, in ZFS's words.
+///
+/// # Errors
+/// The state can't be read or written.
+pub fn remount(host: &Host) -> io::Result<Vec<String>> {
+    let store = Store::of(host);
+    store.change(|state| mounts::mount_all(&store, state))?
+}
+
+/// A reboot, as the mounts see it.
+///
+/// # Errors
+/// The state can't be read or written.
+pub fn reboot(host: &Host) -> io::Result<()> {
+    unmount_all(host)?;
+    for refusal in remount(host)? {
+        command::complain(&refusal);
+    }
+    Ok(())
+}
