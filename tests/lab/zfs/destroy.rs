@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::change::Reach;
 use super::command::{Fail, Outcome, Session, cannot_open};
 use super::state::{Dataset, Snapshot, State, Store};
-use super::view::Item;
+use super::view::{Item, value};
 use super::{files, options};
 use crate::zfs::lock::Lock;
 
@@ -48,7 +48,9 @@ fn filesystem(store: &Store, state: &mut State, name: &str, recursive: bool) -> 
     }
     for member in &tree {
         let Some(dataset) = state.dataset(member) else { continue };
-        if dataset.incoming.is_some() {
+        // Mounted by other hands than ZFS's own (in a zone, by mount(8)): not its to unmount.
+        let lent = dataset.mounted.as_ref().is_some_and(|at| *at != value(state, member, "mountpoint"));
+        if dataset.incoming.is_some() || lent {
             return Err(busy(member));
         }
         for snapshot in &dataset.snapshots {

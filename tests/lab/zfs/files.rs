@@ -257,10 +257,11 @@ pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
     planter.finish()
 }
 
-/// Removes a tree, whatever its modes; nothing to do if there is none.
+/// Removes a tree, whatever its modes, or a single file; nothing to do if there is none.
 pub fn remove(top: &Path) -> io::Result<()> {
     match fs::remove_dir_all(top) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(why) if why.kind() == io::ErrorKind::NotADirectory => fs::remove_file(top),
         Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
             unlock(top)?;
             fs::remove_dir_all(top)

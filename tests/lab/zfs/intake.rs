@@ -223,7 +223,10 @@ impl<'a, F: FnMut() -> io::Result<u64>> Grower<'a, F> {
     /// The last block was padded; a hole at the end was never written.
     fn close(&mut self) -> Result<(), Trouble> {
         if let Some((_, size, file)) = self.open.take() {
-            file.set_len(size)?;
+            file.set_len(size).map_err(|why| match why.kind() {
+                ErrorKind::FileTooLarge => Trouble::Damaged,
+                _ => why.into(),
+            })?;
         }
         Ok(())
     }
@@ -234,5 +237,86 @@ impl<'a, F: FnMut() -> io::Result<u64>> Grower<'a, F> {
             return Err(Trouble::Damaged);
         }
         Ok(self.planter.finish()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::super::files::Tree;
+    use super::super::send::write_stream;
+    use super::*;
+
+    fn sample(dir: &Path) -> Vec<u8> {
+        fs::create_dir_all(dir.join("d/empty")).unwrap();
+        fs::write(dir.join("d/f"), "hello").unwrap();
+        fs::write(dir.join("zeros"), vec![0; 300_000]).unwrap();
+        fs::hard_link(dir.join("d/f"), dir.join("hard")).unwrap();
+        symlink("d/f", dir.join("sym")).unwrap();
+        fs::set_permissions(dir.join("d/f"), fs::Permissions::from_mode(0o4750)).unwrap();
+        stream(dir)
+    }
+
+    fn stream(dir: &Path) -> Vec<u8> {
+        let toname = "data/a@s".to_owned();
+        let begin = Begin { kind: 1, features: 4, creation: 1, objset: 2, toguid: 9, fromguid: 0, toname };
+        let mut bytes = Vec::new();
+        write_stream(dir, None, &begin, &mut bytes).unwrap();
+        bytes
+    }
+
+    fn receive(bytes: &[u8], into: &Path) -> Result<(), Trouble> {
+        let mut intake = Intake::new(bytes);
+        read_begin(&mut intake).map_err(|_| Trouble::Damaged)?;
+        intake.files(into, None, || Ok(1 << 30))
+    }
+
+    #[test]
+    fn a_tree_comes_out_as_it_went_in_and_the_same_bytes_each_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        let bytes = sample(&from);
+        assert_eq!(bytes, stream(&from));
+        assert!(bytes.len() < 20_000, "zeros are holes");
+        receive(&bytes, &to).unwrap();
+        assert_eq!(Tree::walk(&from).unwrap().entries, Tree::walk(&to).unwrap().entries);
+        assert_eq!(fs::read(to.join("zeros")).unwrap(), vec![0; 300_000]);
+    }
+
+    #[test]
+    fn every_flipped_byte_that_the_checksum_covers_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes = sample(&dir.path().join("from"));
+        // Of END only type and checksum count; the rest no receiver looks at.
+        for at in (0..bytes.len() - HEADER + 4).step_by(7) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x10;
+            let into = dir.path().join(at.to_string());
+            assert!(receive(&damaged, &into).is_err(), "byte {at}");
+            files::remove(&into).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_stream_cut_anywhere_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes = sample(&dir.path().join("from"));
+        for cut in (0..bytes.len()).step_by(61).chain([bytes.len() - 1]) {
+            let into = dir.path().join(cut.to_string());
+            assert!(matches!(receive(&bytes[..cut], &into), Err(Trouble::Damaged)), "cut at {cut}");
+            files::remove(&into).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_full_pool_stops_the_receive() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes = sample(&dir.path().join("from"));
+        let mut intake = Intake::new(&bytes[..]);
+        read_begin(&mut intake).unwrap();
+        let received = intake.files(&dir.path().join("to"), None, || Ok(1000));
+        assert!(matches!(received, Err(Trouble::Full)));
     }
 }

@@ -198,7 +198,11 @@ fn sort(space: &Space, items: &mut [Item], order: &[(bool, String)]) {
     let mut keyed: Vec<(Keys, Item)> = items.iter().map(|item| (keys(item), *item)).collect();
     keyed.sort_by(|(one, a), (other, b)| {
         for (at, (reverse, name)) in order.iter().enumerate() {
-            let order = if name == "name" { by_name(a, b) } else { one[at].cmp(&other[at]) };
+            let order = match name.as_str() {
+                // By the whole text, unlike the usual order: `a/b@s` goes before `a@s`.
+                "name" => a.full_name().cmp(&b.full_name()),
+                _ => one[at].cmp(&other[at]),
+            };
             let order = if *reverse { order.reverse() } else { order };
             if order != Ordering::Equal {
                 return order;

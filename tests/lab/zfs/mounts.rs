@@ -97,6 +97,10 @@ pub fn mount_at(store: &Store, state: &mut State, name: &str, path: &str) -> io:
         return Ok(Err(format!("cannot mount '{path}': directory is not empty")));
     }
     let place = locate(store, state, &path);
+    if place == store.in_root(&path) && place != store.root {
+        // A link that stands for no mount: a command was killed between making it and saying so.
+        clear(&place)?;
+    }
     match fs::metadata(&place) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => fs::create_dir_all(&place)?,
         Err(why) => return Err(why),

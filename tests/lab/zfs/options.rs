@@ -90,7 +90,8 @@ mod tests {
     #[test]
     fn unknown_options_and_missing_values_are_usage_faults() {
         assert!(matches!(parse(&args("-x"), "r"), Err(Fail::Usage(text)) if text == "invalid option 'x'"));
-        let fault = parse(&args("-o"), "o:");
+        let line = args("-o");
+        let fault = parse(&line, "o:");
         assert!(matches!(fault, Err(Fail::Usage(text)) if text == "missing argument for 'o' option"));
     }
 }

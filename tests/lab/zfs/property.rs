@@ -12,7 +12,7 @@ pub enum Values {
     Index(&'static str),
     /// Bytes; 0 is shown as `none`.
     Size,
-    /// A count; 0 is shown as `none`.
+    /// A count; no limit is shown as `none`, but as 2^64 - 1 by -p (libzfs zfs_prop_get).
     Limit,
     /// A block size.
     Block,
@@ -52,6 +52,9 @@ pub struct Native {
     /// `get all` shows it.
     pub shown: bool,
 }
+
+/// A limit that nobody set.
+pub const UNLIMITED: &str = "18446744073709551615";
 
 const ON_OFF: &str = "on | off";
 
@@ -147,10 +150,10 @@ pub const NATIVE: &[Native] = &[
     modern(of_snapshots(fact("clones", Values::Fact))),
     modern(fact("logicalused", Values::Bytes)),
     modern(fact("logicalreferenced", Values::Bytes)),
-    modern(row("filesystem_limit", Values::Limit, false, "0")),
-    modern(row("snapshot_limit", Values::Limit, false, "0")),
-    modern(own(fact("filesystem_count", Values::Fact))),
-    modern(own(fact("snapshot_count", Values::Fact))),
+    modern(row("filesystem_limit", Values::Limit, false, UNLIMITED)),
+    modern(row("snapshot_limit", Values::Limit, false, UNLIMITED)),
+    modern(own(fact("filesystem_count", Values::Limit))),
+    modern(own(fact("snapshot_count", Values::Limit))),
     modern(index("redundant_metadata", "all | most", "all")),
     modern(hidden(own(fact("receive_resume_token", Values::Fact)))),
 ];
@@ -207,12 +210,12 @@ pub fn accept(property: &str, value: &str, modern: bool, creating: bool) -> Resu
         Values::Index(choices) => among(name, value, choices),
         Values::Once(choices) if creating => among(name, value, choices),
         Values::Size if value == "none" => Ok("0".into()),
-        Values::Limit if value == "none" => Ok("0".into()),
+        Values::Limit if value == "none" && !native.is_readonly() => Ok(UNLIMITED.into()),
         Values::Size => match number::parse(value)? {
             0 if matches!(name, "quota" | "refquota") => Err("use 'none' to disable quota/refquota".into()),
             bytes => Ok(bytes.to_string()),
         },
-        Values::Limit => Ok(number::parse(value)?.to_string()),
+        Values::Limit if !native.is_readonly() => Ok(number::parse(value)?.to_string()),
         Values::Block => match number::parse(value)? {
             bytes @ 512..=131_072 if bytes.is_power_of_two() => Ok(bytes.to_string()),
             _ => Err(format!("'{name}' must be power of 2 from 512 to 128k")),
@@ -226,7 +229,7 @@ pub fn accept(property: &str, value: &str, modern: bool, creating: bool) -> Resu
             version @ 1..=5 => Ok(version.to_string()),
             _ => Err(format!("'{name}' must be one of '1 | 2 | 3 | 4 | 5 | current'")),
         },
-        Values::Once(_) | Values::Bytes | Values::Number | Values::Fact => {
+        Values::Once(_) | Values::Limit | Values::Bytes | Values::Number | Values::Fact => {
             Err(format!("'{name}' is readonly"))
         }
     }
@@ -250,7 +253,7 @@ fn among(name: &str, value: &str, choices: &'static str) -> Result<String, Strin
 impl Native {
     /// Whether nobody can set it.
     pub fn is_readonly(&self) -> bool {
-        matches!(self.values, Values::Bytes | Values::Number | Values::Fact)
+        matches!(self.values, Values::Bytes | Values::Number | Values::Fact) || self.name.ends_with("_count")
     }
 
     /// A kept value as it is shown; `exact` is `-p`.
@@ -260,7 +263,7 @@ impl Native {
         }
         let number = value.parse::<u64>();
         match (self.values, number) {
-            (Values::Size | Values::Limit, Ok(0)) => "none".into(),
+            (Values::Size, Ok(0)) | (Values::Limit, Ok(u64::MAX)) => "none".into(),
             (Values::Size | Values::Block | Values::Bytes, Ok(bytes)) => number::nice(bytes),
             (Values::Number, Ok(bytes)) => number::nice(bytes),
             (_, Ok(seconds)) if self.name == "creation" => number::date(seconds),

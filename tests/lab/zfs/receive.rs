@@ -208,6 +208,10 @@ fn board(
         return Err(Fail::Text(format!("{open}\n{text}")));
     }
     let mut dataset = state.new_dataset(name)?;
+    if begin.features & SA_SPILL == 0 {
+        // The version travels in the data; all that is known here is that it is older than 5.
+        dataset.version = dataset.version.min(4);
+    }
     store.make_data(&dataset)?;
     let lock =
         Lock::try_exclusive(&store.flight(dataset.id))?.ok_or_else(|| target.cannot("dataset is busy"))?;

@@ -167,7 +167,7 @@ fn fact(space: &Space, item: Item, native: &Native) -> String {
         "mounted" => return if dataset.mounted.is_some() { "yes" } else { "no" }.into(),
         "compressratio" | "refcompressratio" => return "1.00x".into(),
         "defer_destroy" => return "off".into(),
-        "filesystem_count" | "snapshot_count" => return "none".into(),
+        "filesystem_count" | "snapshot_count" => return property::UNLIMITED.into(),
         "clones" => return String::new(),
         "version" => dataset.version.into(),
         "creation" => snapshot.map_or(dataset.creation, |snapshot| snapshot.creation),
