@@ -2,6 +2,7 @@
 
 pub mod cmd;
 pub mod config;
+pub mod daemon;
 pub mod host;
 pub mod job;
 pub mod log;

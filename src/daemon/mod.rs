@@ -1,1 +1,225 @@
-//! placeholder
+//! `zmigrated`: load, open, loop, stop.
+//!
+//! The main loop looks: at what was dropped, at what arrived, at what is asked. Jobs run in threads of their
+//! own ([`engine`]), share [`context`], and wait at one [`bell`]. Nothing here decides about a zone: the
+//! phases do. When the daemon stops, or is killed, every job is where its journal says.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::config::{Config, Transport};
+use crate::log::{Line, Log, Severity};
+use crate::spool::incoming::Incoming;
+use crate::spool::{Spool, SpoolError};
+use crate::transport::arrivals::Arrivals;
+use context::Context;
+use exit::{Failed, Ready, Side};
+
+pub mod admit;
+pub mod bell;
+pub mod context;
+pub mod engine;
+pub mod exit;
+pub mod finish;
+pub mod jobs;
+pub mod offers;
+pub mod perform;
+pub mod report;
+pub mod transfer;
+pub mod wake;
+pub mod words;
+
+/// The longest pause between two looks, whatever the watchers say.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The zone migration daemon.
+///
+/// Moves zones to other hosts and takes zones from them, as requests in the spool ask. Stays in the
+/// foreground unless --detach is given; SIGTERM ends it at any step of a job, and the next start goes on.
+/// SIGHUP reads the configuration again.
+#[derive(Debug, Parser)]
+#[command(name = "zmigrated", version)]
+struct Args {
+    /// The configuration.
+    #[arg(short, long, value_name = "FILE", default_value = "/etc/opt/zmigrate/zmigrate.toml")]
+    config: PathBuf,
+    /// For SMF: return once the daemon is ready, with exit status 0; 96 for a bad configuration, 100 for
+    /// missing rights, 95 for anything else that a restart can't help.
+    #[arg(long)]
+    detach: bool,
+}
+
+/// The program.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    // What is made here and by commands started here is nobody else's to write.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    let ready = if args.detach {
+        match exit::detach() {
+            Ok(Side::Parent(status)) => return status,
+            Ok(Side::Daemon(ready)) => ready,
+            Err(error) => {
+                eprintln!("zmigrated: {error:#}");
+                return ExitCode::from(exit::FATAL);
+            }
+        }
+    } else {
+        Ready::foreground()
+    };
+    match open(&args) {
+        Ok(context) => {
+            if args.detach
+                && let Err(error) = exit::let_go_of_the_terminal()
+            {
+                eprintln!("zmigrated: {error:#}");
+            }
+            run(context, &args.config, ready)
+        }
+        Err(failed) => {
+            eprintln!("zmigrated: {:#}", failed.error);
+            ready.fail(failed.status);
+            ExitCode::from(failed.status)
+        }
+    }
+}
+
+fn load(path: &Path) -> Result<Config, Failed> {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let short = name.split('.').next().unwrap_or(&name);
+    Config::load(path, short).map_err(|faults| Failed::new(exit::CONFIG, anyhow::anyhow!("{faults}")))
+}
+
+fn open(args: &Args) -> Result<Arc<Context>, Failed> {
+    let config = load(&args.config)?;
+    let failed = |error: SpoolError| {
+        let status = match &error {
+            SpoolError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                exit::PERM
+            }
+            _ => exit::FATAL,
+        };
+        Failed::new(status, error)
+    };
+    let spool = Spool::open(&config.spool).map_err(failed)?;
+    // After the last fork and before anything is said.
+    let facility = config
+        .syslog
+        .facility
+        .name()
+        .parse()
+        .map_err(|error| Failed::new(exit::CONFIG, anyhow::anyhow!("{error}")))?;
+    let mut log = Log::open(facility);
+    if !args.detach {
+        log = log.on_stderr(&config.host);
+    }
+    make_directories(&config).map_err(|error| Failed::new(exit::FATAL, error))?;
+    Ok(Arc::new(Context::new(config, spool, log)))
+}
+
+/// The scratch and the dropboxes of those whose zones are taken.
+fn make_directories(config: &Config) -> anyhow::Result<()> {
+    use crate::spool::durable::create_dir;
+    create_dir(&config.scratch.dir, 0o755)?;
+    create_dir(&config.scratch.dir.join("dropbox"), 0o755)?;
+    for peer in config.accept.keys() {
+        Arrivals::new(config.dropbox(peer)).make()?;
+    }
+    Ok(())
+}
+
+fn run(context: Arc<Context>, config_file: &Path, ready: Ready) -> ExitCode {
+    let reloaded = {
+        let (context, file) = (Arc::clone(&context), config_file.to_owned());
+        move || reload(&context, &file)
+    };
+    if let Err(error) = wake::heed_signals(&context, reloaded) {
+        eprintln!("zmigrated: {error}");
+        ready.fail(exit::FATAL);
+        return ExitCode::from(exit::FATAL);
+    }
+    if let Err(error) = jobs::take_over(&context) {
+        let line = Line::new().field("event", "held").field("error", error);
+        context.log.write(Severity::Alert, &line);
+    }
+    let mut watch = wake::Watch::new(&context);
+    let mut incoming = Incoming::new(context.spool.clone());
+    context
+        .log
+        .write(Severity::Info, &Line::new().field("event", "ready").field("host", &context.config().host));
+    ready.tell();
+    while !context.is_stopping() {
+        let heard = context.bell.count();
+        watch.set(watched(&context));
+        let again_in = look(&context, &mut incoming);
+        context.bell.wait(heard, again_in.unwrap_or(LOOK_EVERY).min(LOOK_EVERY));
+    }
+    // Each thread ends behind the command that it runs; what it did not journal will be looked at again.
+    jobs::join(context.threads());
+    context
+        .log
+        .write(Severity::Info, &Line::new().field("event", "stopped").field("host", &context.config().host));
+    ExitCode::SUCCESS
+}
+
+/// One look at everything.
+fn look(context: &Arc<Context>, incoming: &mut Incoming) -> Option<Duration> {
+    let again = admit::look(context, incoming).unwrap_or_else(|error| {
+        context.hold("incoming", &error);
+        None
+    });
+    match context.spool.asks() {
+        Ok((asks, rejections)) => {
+            rejections.iter().for_each(|rejection| admit::tell(context, rejection));
+            context.set_asks(asks);
+        }
+        Err(error) => context.hold("asks", &error),
+    }
+    if let Err(error) = finish::look(context) {
+        context.hold("finish", &error);
+    }
+    offers::look(context);
+    again
+}
+
+/// What is worth watching: the spool's doors, our dropboxes, our side of the peers'.
+fn watched(context: &Context) -> Vec<PathBuf> {
+    let config = context.config();
+    let mut paths = vec![context.spool.incoming_dir(), context.spool.asks_dir()];
+    paths.extend(config.accept.keys().map(|peer| config.dropbox(peer).join("in")));
+    paths.extend(config.peers.values().map(|peer| match &peer.transport {
+        Transport::Directory { dropbox } => dropbox.join("out"),
+    }));
+    paths
+}
+
+fn reload(context: &Context, file: &Path) {
+    match load(file) {
+        Ok(config) if config.spool != context.config().spool || config.host != context.config().host => {
+            let line = Line::new().field("event", "refresh-refused").field(
+                "error",
+                "[host] name and [spool] dir change only with a restart; the old configuration stays",
+            );
+            context.log.write(Severity::Err, &line);
+        }
+        Ok(config) => {
+            if let Err(error) = make_directories(&config) {
+                context.log.write(
+                    Severity::Err,
+                    &Line::new().field("event", "refresh").field("error", format!("{error:#}")),
+                );
+            }
+            context.set_config(config);
+            context.log.write(Severity::Notice, &Line::new().field("event", "refreshed"));
+        }
+        Err(failed) => {
+            let error = format!("{:#}; the old configuration stays", failed.error).replace('\n', " ");
+            context
+                .log
+                .write(Severity::Err, &Line::new().field("event", "refresh-refused").field("error", error));
+        }
+    }
+}

@@ -19,6 +19,7 @@ pub mod check;
 pub mod finish;
 pub mod live;
 pub mod os;
+pub mod plan;
 pub mod properties;
 pub mod quarantine;
 pub mod receive;

@@ -167,9 +167,6 @@ impl Receive<'_> {
             if let Some(entry) = self.entry(image, 0)? {
                 return Ok(Some(entry));
             }
-            if (self.interrupted)() {
-                return Ok(None);
-            }
             if let Some(guid) = here {
                 // Its parts are gone because it was complete: say so again, the source knows whether the guid fits.
                 let told = progress.images.entry(image.placed.source.to_string()).or_default();
@@ -180,6 +177,9 @@ impl Receive<'_> {
                 let attempt =
                     progress.images.get(image.placed.source.as_str()).map_or(0, |told| told.attempt);
                 return Ok(Some(placeholder(self.job, image, guid, attempt)));
+            }
+            if (self.interrupted)() {
+                return Ok(None);
             }
             (self.report)(progress, false);
             (self.wait)(Duration::from_secs(1));

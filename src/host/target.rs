@@ -251,8 +251,8 @@ impl Target<'_> {
             );
             return Err(StepError::permanent(text));
         }
-        let names: Vec<DatasetName> = self.layout.datasets.iter().map(|d| d.target.clone()).collect();
-        let faults = check::judge_config(&configured, self.accept, &names);
+        let is_here = |name: &str| self.layout.datasets.iter().any(|d| d.target.as_str() == name);
+        let faults = check::judge_config(&configured, zone, self.accept, &is_here);
         if !faults.is_empty() {
             return Err(StepError::permanent(faults.join("; ")));
         }

@@ -185,7 +185,7 @@ impl Phase {
             (Check, Kind::Accepted) => Receive,
             (Check, Kind::Refused) => Refusal,
             (Refusal, Kind::RefusalPut) => Ended(self::Ended::Refused),
-            (Receive, Kind::Reoffered) => Check,
+            (Check | Receive, Kind::Reoffered) => Check,
             (Receive, Kind::HandoffTaken) => Receipt,
             (Receipt, Kind::ReceiptPut) => Install(self::Install::Recheck),
             (Install(step), Kind::Installed(done)) if step == done => match step.next() {

@@ -194,6 +194,12 @@ impl JobBox {
         })
     }
 
+    /// What we have put under `name`; `None` when it is not there or too big to be ours.
+    pub fn read_put(&self, name: &str, max: u64) -> Option<Vec<u8>> {
+        let dir = read::open_dir(&self.outbox).ok()?;
+        read::read_bounded(dir, name.as_ref(), max).ok().map(|content| content.bytes)
+    }
+
     /// Is this message of ours still there?
     pub fn has_put(&self, name: &str) -> bool {
         self.outbox.join(name).exists()

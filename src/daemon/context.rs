@@ -1,0 +1,259 @@
+//! What all jobs of a daemon share: configuration, spool, log, bell, and the register of who is doing what.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use super::bell::Bell;
+use crate::cmd::Programs;
+use crate::config::Config;
+use crate::host::check::Reserved;
+use crate::host::live::Live;
+use crate::job::name::{HostName, JobId, ZoneName};
+use crate::job::phase::Phase;
+use crate::job::record::{Job, Role};
+use crate::log::{Line, Log, Severity};
+use crate::spool::Spool;
+use crate::spool::asks::Ask;
+
+/// Shared by the main loop and all job threads.
+pub struct Context {
+    config: RwLock<Arc<Config>>,
+    /// The spool.
+    pub spool: Spool,
+    /// syslog, and stderr in the foreground.
+    pub log: Log,
+    /// Rung when something may have changed.
+    pub bell: Bell,
+    stop: AtomicBool,
+    register: Mutex<Register>,
+    /// Held while an offer is checked and reserved: two offers must not both find the same place free.
+    pub checking: Mutex<()>,
+}
+
+/// What is known of one active job outside its own thread.
+#[derive(Clone)]
+pub struct Entry {
+    /// Its role.
+    pub role: Role,
+    /// Its zone.
+    pub zone: ZoneName,
+    /// The other host.
+    pub peer: HostName,
+    /// Where it stands. `None`: set aside, its journal can't be true.
+    pub phase: Option<Phase>,
+    /// Target: what an accepted answer holds.
+    pub reserved: Option<Reserved>,
+    /// What it is doing, for people.
+    pub live: Arc<Live>,
+}
+
+#[derive(Default)]
+struct Register {
+    jobs: BTreeMap<JobId, Entry>,
+    asks: BTreeMap<JobId, Vec<Ask>>,
+    threads: Vec<JoinHandle<()>>,
+    held: BTreeMap<&'static str, String>,
+    keep_looked_at: Option<Instant>,
+}
+
+impl Context {
+    /// For a daemon that has opened its spool.
+    pub fn new(config: Config, spool: Spool, log: Log) -> Self {
+        Self {
+            config: RwLock::new(Arc::new(config)),
+            spool,
+            log,
+            bell: Bell::default(),
+            stop: AtomicBool::new(false),
+            register: Mutex::default(),
+            checking: Mutex::default(),
+        }
+    }
+
+    /// The configuration as it is now.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A refreshed configuration: from the next look on it counts.
+    pub fn set_config(&self, config: Config) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        self.bell.ring();
+    }
+
+    /// The commands, by the configuration as it is now.
+    pub fn programs(&self) -> Programs {
+        let config = self.config();
+        Programs::new(config.commands.path.clone(), config.commands.timeout)
+    }
+
+    /// Every thread is to come to its end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.bell.ring();
+    }
+
+    /// Is the daemon ending?
+    pub fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// A line of the log about a job.
+    pub fn tell(&self, severity: Severity, job: &Job, line: impl FnOnce(Line) -> Line) {
+        let (from, to) = job.from_to();
+        let head = Line::new()
+            .field("job", &job.id)
+            .field("role", job.role.word())
+            .field("host", &job.host)
+            .field("zone", job.zone())
+            .field("from", from)
+            .field("to", to)
+            .maybe("ticket", job.request.ticket.as_ref());
+        self.log.write(severity, &line(head));
+    }
+
+    /// Writes down where a job stands.
+    pub fn register(&self, id: &JobId, entry: Entry) {
+        self.lock().jobs.insert(id.clone(), entry);
+        self.bell.ring();
+    }
+
+    /// A job has come into another phase.
+    pub fn update(&self, job: &Job) {
+        if let Some(entry) = self.lock().jobs.get_mut(&job.id) {
+            entry.phase = Some(job.phase);
+            if job.phase.verdict().is_some() && !job.phase.holds_zone() {
+                entry.reserved = None;
+            }
+        }
+        self.bell.ring();
+    }
+
+    /// A job reserves names and space here.
+    pub fn reserve(&self, id: &JobId, reserved: Option<Reserved>) {
+        if let Some(entry) = self.lock().jobs.get_mut(id) {
+            entry.reserved = reserved;
+        }
+    }
+
+    /// A job has left `active/`.
+    pub fn forget(&self, id: &JobId) {
+        let mut register = self.lock();
+        register.jobs.remove(id);
+        drop(register);
+        self.bell.ring();
+    }
+
+    /// All active jobs.
+    pub fn jobs(&self) -> BTreeMap<JobId, Entry> {
+        self.lock().jobs.clone()
+    }
+
+    /// The job that keeps others from this zone, if there is one.
+    pub fn holder_of(&self, zone: &ZoneName) -> Option<JobId> {
+        let register = self.lock();
+        let holds = |entry: &Entry| entry.zone == *zone && entry.phase.is_none_or(Phase::holds_zone);
+        register.jobs.iter().find(|(_, entry)| holds(entry)).map(|(id, _)| id.clone())
+    }
+
+    /// What all accepted jobs but `id` reserve.
+    pub fn reserved_by_others(&self, id: &JobId) -> Vec<Reserved> {
+        let register = self.lock();
+        let others = register.jobs.iter().filter(|(other, _)| *other != id);
+        others.filter_map(|(_, entry)| entry.reserved.clone()).collect()
+    }
+
+    /// A place among the jobs that send at once. One that has it keeps it until its verdict; others get theirs
+    /// in the order of their ids' times.
+    pub fn may_send(&self, id: &JobId) -> bool {
+        let limit = self.config().jobs.parallel as usize;
+        let register = self.lock();
+        let sends = |entry: &Entry| {
+            entry.role == Role::Source
+                && entry.phase.is_some_and(|p| p.touches_zone() && p.verdict().is_none())
+        };
+        let began = |entry: &Entry| matches!(entry.phase, Some(Phase::Survey(r) | Phase::Offer(r)) if r == crate::job::step::Round::Second);
+        let busy = register.jobs.iter().filter(|(other, e)| *other != id && (sends(e) || began(e))).count();
+        busy < limit
+    }
+
+    /// How many jobs this host takes.
+    pub fn takes(&self) -> usize {
+        let takes = |e: &&Entry| e.role == Role::Target && e.phase.is_some_and(Phase::holds_zone);
+        self.lock().jobs.values().filter(takes).count()
+    }
+
+    /// What operators ask, as the last look at the spool found it.
+    pub fn set_asks(&self, asks: Vec<Ask>) {
+        let mut by_job: BTreeMap<JobId, Vec<Ask>> = BTreeMap::new();
+        for ask in asks {
+            by_job.entry(ask.job.clone()).or_default().push(ask);
+        }
+        let mut register = self.lock();
+        let news = register.asks != by_job;
+        register.asks = by_job;
+        drop(register);
+        if news {
+            self.bell.ring();
+        }
+    }
+
+    /// What is asked of one job.
+    pub fn asks(&self, id: &JobId) -> Vec<Ask> {
+        self.lock().asks.get(id).cloned().unwrap_or_default()
+    }
+
+    /// An ask has been dealt with: it is gone from the spool and from here.
+    pub fn answered(&self, ask: &Ask) {
+        if let Err(error) = self.spool.answered(ask) {
+            let line = Line::new().field("event", "ask-stays").field("job", &ask.job).field("error", error);
+            self.log.write(Severity::Warning, &line);
+        }
+        if let Some(asks) = self.lock().asks.get_mut(&ask.job) {
+            asks.retain(|other| other != ask);
+        }
+    }
+
+    /// What is asked of all jobs.
+    pub fn all_asks(&self) -> Vec<Ask> {
+        self.lock().asks.values().flatten().cloned().collect()
+    }
+
+    /// A job's thread, to be waited for at the end. Those that are over are let go.
+    pub fn keep(&self, thread: JoinHandle<()>) {
+        let mut register = self.lock();
+        register.threads.retain(|thread| !thread.is_finished());
+        register.threads.push(thread);
+    }
+
+    /// All job threads.
+    pub fn threads(&self) -> Vec<JoinHandle<()>> {
+        std::mem::take(&mut self.lock().threads)
+    }
+
+    /// Something outside any job can't be done for now: alerts once for each new reason.
+    pub fn hold(&self, what: &'static str, error: &dyn std::fmt::Display) {
+        let text = error.to_string();
+        if self.lock().held.insert(what, text.clone()).as_ref() != Some(&text) {
+            let line = Line::new().field("event", "held").field("what", what).field("error", text);
+            self.log.write(Severity::Alert, &line);
+        }
+    }
+
+    /// Once a minute: is anything kept long enough?
+    pub fn is_keep_due(&self) -> bool {
+        let mut register = self.lock();
+        let due = register.keep_looked_at.is_none_or(|at| at.elapsed().as_secs() >= 60);
+        if due {
+            register.keep_looked_at = Some(Instant::now());
+        }
+        due
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Register> {
+        self.register.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

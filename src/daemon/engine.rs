@@ -1,0 +1,396 @@
+//! One job's thread: fold the journal, ask the phase what is due, have it performed, journal what happened.
+//! A restarted daemon does nothing else, so recovery is this very loop.
+//!
+//! Guarantees: an event is on disk before anything that follows from it is done; nothing but this thread writes
+//! the job's journal. A step that fails is tried again, given up or held as [`retry::decide`] says; what is
+//! held alerts, once an hour, until it works or an operator acts.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+
+use super::context::Context;
+use super::perform::{self, Memory};
+use super::report;
+use crate::host::live::Live;
+use crate::host::{Done, StepError};
+use crate::job::event::{Cause, Event};
+use crate::job::message::Failure;
+use crate::job::phase::{Ended, Phase};
+use crate::job::record::{Job, Role};
+use crate::job::retry::{Decision, decide};
+use crate::job::step::Step;
+use crate::log::Severity;
+use crate::spool::asks::Ask;
+use crate::spool::journal::Journal;
+use crate::spool::{JobDir, Place, SpoolError};
+
+/// Between two alerts about the same thing.
+const ALERT_EVERY: Duration = Duration::from_secs(3600);
+
+/// One job being carried out.
+pub struct Engine {
+    context: Arc<Context>,
+    dir: JobDir,
+    journal: Journal<Event>,
+    job: Job,
+    live: Arc<Live>,
+    memory: Memory,
+    failures: u32,
+    error: Option<String>,
+    /// When the step that is due became so, in this process.
+    due_since: Instant,
+    alerted: Option<Instant>,
+    status: Option<crate::job::status::Status>,
+}
+
+impl Engine {
+    /// Takes a job over from its journal.
+    pub fn new(
+        context: Arc<Context>,
+        dir: JobDir,
+        journal: Journal<Event>,
+        job: Job,
+        live: Arc<Live>,
+    ) -> Self {
+        let memory = Memory::new(&job);
+        Self {
+            context,
+            dir,
+            journal,
+            job,
+            live,
+            memory,
+            failures: 0,
+            error: None,
+            due_since: Instant::now(),
+            alerted: None,
+            status: None,
+        }
+    }
+
+    /// Carries the job on until it has ended or the daemon stops.
+    pub fn run(mut self) {
+        while !self.context.is_stopping() {
+            let heard = self.context.bell.count();
+            self.write_status();
+            if let Err(error) = self.report() {
+                self.wait_out(heard, &error.to_string());
+                continue;
+            }
+            if self.heed_operators() || self.heed_limits() {
+                continue;
+            }
+            let step = self.job.phase.next();
+            if step == Step::End {
+                match self.end() {
+                    Ok(()) => return,
+                    Err(error) => self.wait_out(heard, &error.to_string()),
+                }
+                continue;
+            }
+            let age = self.age();
+            match perform::perform(
+                &self.context,
+                &self.job,
+                &self.live,
+                &self.dir,
+                &mut self.memory,
+                step,
+                age,
+            ) {
+                Ok(Done::Event(event)) => {
+                    self.live.waiting(None);
+                    self.record(event);
+                }
+                Ok(Done::Wait { why, within }) => {
+                    self.failures = 0;
+                    self.error = None;
+                    self.live.waiting(Some(&why));
+                    self.doubt();
+                    self.write_status();
+                    self.context.bell.wait(heard, within);
+                }
+                Err(error) => self.failed(step, error, heard),
+            }
+        }
+        self.write_status();
+    }
+
+    /// Journals an event and lets it count. What can't be journaled has not happened; it is tried again.
+    fn record(&mut self, event: Event) {
+        let mut tries = 0u32;
+        loop {
+            let now = Utc::now();
+            match self.journal.append(now, &event) {
+                Ok(_) => {
+                    self.fold(now, &event);
+                    return;
+                }
+                Err(error) => {
+                    tries += 1;
+                    self.error = Some(error.to_string());
+                    if tries == 1 || self.is_alert_due() {
+                        self.alert("spool", &format!("{error}; the job waits until it can be written"));
+                    }
+                    if self.context.is_stopping() {
+                        return;
+                    }
+                    let heard = self.context.bell.count();
+                    self.write_status();
+                    self.context.bell.wait(heard, Duration::from_secs(1));
+                }
+            }
+        }
+    }
+
+    fn fold(&mut self, now: DateTime<Utc>, event: &Event) {
+        let before = self.job.phase;
+        if let Err(impossible) = self.job.apply(now, event) {
+            // perform and apply disagree: a defect, and nothing is done on the strength of one.
+            self.alert("defect", &impossible.to_string());
+            return;
+        }
+        if self.job.phase != before {
+            self.failures = 0;
+            self.error = None;
+            self.alerted = None;
+            self.due_since = Instant::now();
+            self.memory.next_step();
+            self.context.tell(Severity::Info, &self.job, |line| {
+                line.field("event", "step")
+                    .field("done", before.next().word())
+                    .field("next", self.job.phase.next().word())
+            });
+            self.live.note(&format!("{:?} -> {:?}", event.kind(), self.job.phase));
+        }
+        self.context.update(&self.job);
+    }
+
+    /// How long the step has been due, by the journal: a restart does not begin the time anew.
+    fn age(&self) -> Duration {
+        let since = self.job.times.phase.unwrap_or_else(Utc::now);
+        (Utc::now() - since).to_std().unwrap_or_default()
+    }
+
+    /// The verdict is known: one line for the log host, once.
+    fn report(&mut self) -> Result<(), SpoolError> {
+        let phase = self.job.phase;
+        // An ok of the target is certain only with the ack: until then `revoked` may still come.
+        let certain = phase.verdict().is_some();
+        if self.job.reported || !certain {
+            return Ok(());
+        }
+        self.context.log.outcome(&report::outcome(&self.job, Utc::now()));
+        let now = Utc::now();
+        // A crash between the two lines tells it twice, which is better than never.
+        self.journal.append(now, &Event::Reported)?;
+        self.fold(now, &Event::Reported);
+        Ok(())
+    }
+
+    fn failed(&mut self, step: Step, error: StepError, heard: u64) {
+        self.failures += 1;
+        let text = error.text.clone();
+        if self.error.as_deref() != Some(&text) {
+            self.live.note(&format!("{}: {text}", step.word()));
+            self.context.tell(Severity::Warning, &self.job, |line| {
+                line.field("event", "deferred").field("step", step.word()).field("error", &text)
+            });
+        }
+        self.error = Some(text.clone());
+        match decide(self.job.phase, error.kind, self.failures) {
+            Decision::TurnBack => {
+                let failure = Failure { step: step.word().to_owned(), error: text };
+                self.record(Event::TurnedBack { cause: Cause::Failed, failure });
+            }
+            Decision::Again(pause) => {
+                self.doubt();
+                self.write_status();
+                self.pause(heard, pause);
+            }
+            Decision::Hold(pause) => {
+                if self.is_alert_due() {
+                    let what =
+                        if matches!(self.job.phase, Phase::PutBack(_) | Phase::Tidy(_) | Phase::Undo(..)) {
+                            "undo-failed"
+                        } else {
+                            "held"
+                        };
+                    self.alert(what, &format!("{}: {text}; it is tried again until it works", step.word()));
+                }
+                self.write_status();
+                self.pause(heard, pause);
+            }
+        }
+    }
+
+    /// Waits the back-off out, unless an operator or the daemon's end comes first.
+    fn pause(&self, mut heard: u64, pause: Duration) {
+        let until = Instant::now() + pause;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.context.is_stopping() || !self.context.asks(&self.job.id).is_empty() {
+                return;
+            }
+            self.context.bell.wait(heard, left);
+            heard = self.context.bell.count();
+        }
+    }
+
+    fn wait_out(&mut self, heard: u64, error: &str) {
+        self.error = Some(error.to_owned());
+        if self.is_alert_due() {
+            self.alert("spool", error);
+        }
+        self.context.bell.wait(heard, Duration::from_secs(1));
+    }
+
+    /// Limits of the request, before the handoff.
+    fn heed_limits(&mut self) -> bool {
+        let Some(text) = perform::limit_passed(&self.job, Utc::now()) else { return false };
+        let error = match &self.error {
+            Some(error) => format!("{text}; last: {error}"),
+            None => text,
+        };
+        let failure = Failure { step: self.job.phase.next().word().to_owned(), error };
+        self.record(Event::TurnedBack { cause: Cause::Failed, failure });
+        true
+    }
+
+    /// Nothing is known for too long: somebody must look.
+    fn doubt(&mut self) {
+        let limit = self.context.config().jobs.doubt_after;
+        let since =
+            |at: Option<DateTime<Utc>>| at.and_then(|at| (Utc::now() - at).to_std().ok()).unwrap_or_default();
+        let (event, age, text) = match self.job.phase {
+            Phase::Await => {
+                let text = format!(
+                    "no result from {peer} for zone '{zone}', which stays down here; on {peer}: `zmigrate rollback {id}` gives the verdict; only if {peer} is gone for good, here: `zmigrate rollback {id} --target-is-gone {peer}`",
+                    peer = self.job.peer,
+                    zone = self.job.zone(),
+                    id = self.job.id,
+                );
+                ("in-doubt", since(self.job.times.handed_off), text)
+            }
+            Phase::Settled | Phase::Receipt | Phase::Install(_) => {
+                let waiting = self.live.state().waiting.unwrap_or_default();
+                let text = format!("zone '{}' waits for {}: {waiting}", self.job.zone(), self.job.peer);
+                ("no-ack", since(self.job.times.phase), text)
+            }
+            _ => return,
+        };
+        if age >= limit && self.is_alert_due() {
+            self.alert(event, &text);
+        }
+    }
+
+    fn is_alert_due(&self) -> bool {
+        self.alerted.is_none_or(|at| at.elapsed() >= ALERT_EVERY)
+    }
+
+    fn alert(&mut self, event: &str, text: &str) {
+        self.alerted = Some(Instant::now());
+        self.memory.alert = Some(text.to_owned());
+        self.live.note(&format!("ALERT {event}: {text}"));
+        let undone = (event == "undo-failed").then_some("no");
+        self.context.tell(Severity::Alert, &self.job, |line| {
+            line.field("event", event).maybe("undone", undone).field("error", text)
+        });
+    }
+
+    /// What operators ask. `true` when something was journaled.
+    fn heed_operators(&mut self) -> bool {
+        let mut changed = false;
+        for ask in self.context.asks(&self.job.id) {
+            let answer = self.heed(&ask);
+            let line = match answer {
+                Ok(Some(event)) => {
+                    self.record(event);
+                    changed = true;
+                    format!("uid {} asked for {}", ask.by, ask.verb)
+                }
+                Ok(None) => format!("uid {} asked for {}", ask.by, ask.verb),
+                Err(why) => {
+                    self.context.tell(Severity::Warning, &self.job, |line| {
+                        line.field("event", "ask-refused").field("ask", &ask.verb).field("error", &why)
+                    });
+                    format!("uid {} asked for {}: {why}", ask.by, ask.verb)
+                }
+            };
+            self.live.note(&line);
+            // Journaled first: a crash in between asks again, and finds it done.
+            self.context.answered(&ask);
+        }
+        changed
+    }
+
+    fn heed(&mut self, ask: &Ask) -> Result<Option<Event>, String> {
+        let job = &self.job;
+        let by = format!("uid {}", ask.by);
+        let turn_back = |step: Step| {
+            let error = format!(
+                "{} by {by} on {}",
+                if ask.verb == "cancel" { "cancelled" } else { "rolled back" },
+                job.host
+            );
+            Event::TurnedBack {
+                cause: Cause::Cancelled,
+                failure: Failure { step: step.word().to_owned(), error },
+            }
+        };
+        match ask.verb.as_str() {
+            "retry" => {
+                self.failures = 0;
+                if ask.args.get("source-is-gone").is_some_and(|name| *name == job.peer.as_str()) {
+                    self.memory.heard_anew();
+                }
+                Ok(None)
+            }
+            "cancel"
+                if job.phase.source_may_turn_back() || matches!(job.phase, Phase::Check | Phase::Receive) =>
+            {
+                Ok(Some(turn_back(job.phase.next())))
+            }
+            "cancel" => Err("it is past the handoff or over; see `zmigrate rollback`".to_owned()),
+            "rollback" if job.phase.may_turn_back() => Ok(Some(turn_back(job.phase.next()))),
+            "rollback" if job.phase.is_past_handoff() => match ask.args.get("target-is-gone") {
+                Some(name) if *name == job.peer.as_str() => Ok(Some(Event::TargetDeclaredGone { by })),
+                Some(name) => {
+                    Err(format!("'{}' is not the target of this job, {} is", name.escape_debug(), job.peer))
+                }
+                None => Err(format!(
+                    "the zone was handed off: roll back on {peer}, or, only if {peer} is gone for good, say --target-is-gone {peer}",
+                    peer = job.peer
+                )),
+            },
+            "rollback" => Err("the result stands; move the zone back with a new request".to_owned()),
+            other => Err(format!("'{}' can't be asked of this job", other.escape_debug())),
+        }
+    }
+
+    /// The job is over and everybody has been told: out of `active/` by one rename.
+    fn end(&mut self) -> Result<(), SpoolError> {
+        perform::leave(&self.context, &self.job);
+        self.write_status();
+        let ok = self.job.phase == Phase::Ended(Ended::Ok);
+        self.context.spool.end(&self.job.id, if ok { Place::Done } else { Place::Failed })?;
+        self.context.forget(&self.job.id);
+        if self.job.role == Role::Target || ok {
+            self.context.bell.ring();
+        }
+        Ok(())
+    }
+
+    fn write_status(&mut self) {
+        let alert = self.memory.alert.clone().filter(|_| self.alerted.is_some());
+        let status =
+            report::status(&self.job, &self.live, self.failures, self.error.clone(), alert, Utc::now());
+        if self.status.as_ref().is_some_and(|old| report::same(old, &status)) {
+            return;
+        }
+        report::write(&self.dir, &status);
+        self.status = Some(status);
+    }
+}

@@ -1,0 +1,202 @@
+//! Dropboxes: offers that become jobs, questions of `plan`, and words about jobs that are over.
+//!
+//! A job that has ended is never taken up again: to whatever still arrives for it the same answer is put
+//! again, from its journal. Jobs that go on look after their own files.
+
+use std::sync::Arc;
+
+use super::context::Context;
+use super::{jobs, perform, words};
+use crate::config::Config;
+use crate::host::live::Live;
+use crate::job::event::Event;
+use crate::job::message::{
+    self, Ack, Answer, Failure, Handoff, MAX_MESSAGE, Message, Offer, Reply, Verdict, Withdraw,
+};
+use crate::job::name::{HostName, JobId};
+use crate::job::phase::Ended;
+use crate::job::record::{Job, Role};
+use crate::log::{Line, Severity};
+use crate::spool::{Place, SpoolError};
+use crate::transport::arrivals::{Arrivals, JobBox};
+
+/// So many jobs of one peer are looked at in one go: no peer can make a look endless.
+const AT_ONCE: usize = 1000;
+
+/// Looks into every dropbox.
+pub fn look(context: &Arc<Context>) {
+    let config = context.config();
+    for peer in config.accept.keys() {
+        let arrivals = Arrivals::new(config.dropbox(peer));
+        if let Err(error) = look_at(context, &config, peer, &arrivals) {
+            let line = Line::new().field("event", "deferred").field("peer", peer).field("error", error);
+            context.log.write(Severity::Warning, &line);
+        }
+    }
+}
+
+fn look_at(
+    context: &Arc<Context>,
+    config: &Config,
+    peer: &HostName,
+    arrivals: &Arrivals,
+) -> anyhow::Result<()> {
+    let active = context.jobs();
+    for id in arrivals.jobs(AT_ONCE)? {
+        let inbox = arrivals.job(&id);
+        match active.get(&id) {
+            Some(entry) if entry.role == Role::Target && entry.peer == *peer => {}
+            Some(_) => refuse(&id, &inbox, "this id is in use on this host")?,
+            None => match context.spool.find(&id)? {
+                Some(dir) if dir.place == Place::Active => {}
+                Some(dir) => match jobs::read(&dir) {
+                    Ok(Some(job)) if job.role == Role::Target && job.peer == *peer => {
+                        answer_again(&job, &inbox)?
+                    }
+                    _ => refuse(&id, &inbox, "this id is in use on this host")?,
+                },
+                None => take_up(context, config, peer, &id, &inbox)?,
+            },
+        }
+    }
+    for id in arrivals.answered()? {
+        let inbox = arrivals.job(&id);
+        if !active.contains_key(&id) && !inbox.is_there() {
+            inbox.forget()?;
+        }
+    }
+    Ok(())
+}
+
+fn read<T: Message>(id: &JobId, inbox: &JobBox) -> Option<T> {
+    let bytes = inbox.read(T::NAME, MAX_MESSAGE).ok()??;
+    message::open(id, &bytes).ok()
+}
+
+fn refuse(id: &JobId, inbox: &JobBox, why: &str) -> anyhow::Result<()> {
+    if inbox.has_put(Answer::NAME) {
+        return Ok(());
+    }
+    let Some(offer) = read::<Offer>(id, inbox) else { return Ok(()) };
+    put_answer(id, inbox, offer.serial, Reply::Refused(vec![why.to_owned()]), Vec::new())
+}
+
+fn put_answer(
+    id: &JobId,
+    inbox: &JobBox,
+    serial: u32,
+    verdict: Reply,
+    findings: Vec<String>,
+) -> anyhow::Result<()> {
+    let answer = Answer { serial, verdict, findings, commands: Vec::new() };
+    Ok(inbox.put(Answer::NAME, &message::seal(id, answer))?)
+}
+
+/// A job that is over: the same answer as before.
+fn answer_again(job: &Job, inbox: &JobBox) -> anyhow::Result<()> {
+    let asks = inbox.has(Ack::NAME) || inbox.has(Withdraw::NAME) || inbox.has(Handoff::NAME);
+    if asks && !inbox.has_put(Verdict::NAME) {
+        let known = job.verdict.clone().unwrap_or_default();
+        inbox.put(Verdict::NAME, &message::seal(&job.id, Verdict { acked: true, ..known }))?;
+    }
+    if job.ended() == Some(Ended::Refused) && !inbox.has_put(Answer::NAME) {
+        words::put_answer(inbox, job, Reply::Refused(job.refusals.clone()))?;
+    }
+    Ok(())
+}
+
+fn take_up(
+    context: &Arc<Context>,
+    config: &Config,
+    peer: &HostName,
+    id: &JobId,
+    inbox: &JobBox,
+) -> anyhow::Result<()> {
+    if inbox.has(Withdraw::NAME) || inbox.has(Handoff::NAME) {
+        // Called off before it was looked at; or a handoff of a job that is not known here, which must not
+        // wait for ever: nothing was taken, and that is the verdict.
+        if !inbox.has_put(Verdict::NAME) {
+            let error = format!("{} does not know this job", config.host);
+            let error = Some(Failure { step: "receive".into(), error });
+            inbox.put(
+                Verdict::NAME,
+                &message::seal(id, Verdict { acked: true, error, ..Verdict::default() }),
+            )?;
+        }
+        return Ok(());
+    }
+    let Some(offer) = read::<Offer>(id, inbox) else { return Ok(()) };
+    let answered = read_answer(id, inbox);
+    if answered == Some(offer.serial) {
+        return Ok(());
+    }
+    let serial = offer.serial;
+    if offer.plan {
+        return answer_plan(context, config, peer, id, inbox, offer);
+    }
+    if context.takes() >= config.jobs.offers as usize {
+        let why = format!(
+            "{} takes {} zones at once already: see `offers` in [jobs] there",
+            config.host, config.jobs.offers
+        );
+        return put_answer(id, inbox, serial, Reply::Later(why), Vec::new());
+    }
+    let event = Event::Taken {
+        job: id.clone(),
+        host: config.host.clone(),
+        peer: peer.clone(),
+        offer: Box::new(offer),
+    };
+    let dir = match context.spool.create_job(id, &[]) {
+        Ok(dir) => dir,
+        Err(SpoolError::Exists { .. }) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    jobs::begin(context, dir, &event)?;
+    Ok(())
+}
+
+/// The serial that our answer in the dropbox is about.
+fn read_answer(id: &JobId, inbox: &JobBox) -> Option<u32> {
+    let bytes = inbox.read_put(Answer::NAME, MAX_MESSAGE)?;
+    message::open::<Answer>(id, &bytes).ok().map(|answer| answer.serial)
+}
+
+/// `zmigrate plan`: everything that a check would say, and nothing is taken up.
+fn answer_plan(
+    context: &Arc<Context>,
+    config: &Config,
+    peer: &HostName,
+    id: &JobId,
+    inbox: &JobBox,
+    offer: Offer,
+) -> anyhow::Result<()> {
+    let serial = offer.serial;
+    let first = Event::Taken {
+        job: id.clone(),
+        host: config.host.clone(),
+        peer: peer.clone(),
+        offer: Box::new(offer.clone()),
+    };
+    let job = Job::begin(chrono::Utc::now(), &first)?;
+    let programs = context.programs();
+    let live = Live::default();
+    let dir = crate::spool::JobDir { id: id.clone(), place: Place::Active, path: config.spool.clone() };
+    let age = std::time::Duration::ZERO;
+    let at = perform::At { context, config, job: &job, programs: &programs, live: &live, dir: &dir, age };
+    let answer = match words::judge(&at, &offer) {
+        Ok(judgement) => {
+            let commands = perform::place(config, &job)
+                .map(|layout| crate::host::plan::target(&job, &layout))
+                .unwrap_or_default();
+            Answer { serial, verdict: judgement.reply(), findings: judgement.findings, commands }
+        }
+        Err(error) => Answer {
+            serial,
+            verdict: Reply::Later(error.to_string()),
+            findings: Vec::new(),
+            commands: Vec::new(),
+        },
+    };
+    Ok(inbox.put(Answer::NAME, &message::seal(id, answer))?)
+}

@@ -1,0 +1,267 @@
+//! One match, one line a step: from what is due to who does it. The steps that are words between hosts are
+//! done in [`super::words`], those that change this host in [`crate::host`].
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+
+use super::context::Context;
+use super::{transfer, words};
+use crate::cmd::Programs;
+use crate::config::{Config, Transport};
+use crate::host::live::Live;
+use crate::host::stage::Stage;
+use crate::host::target::Target;
+use crate::host::{Done, StepError, finish, route, source, survey, undo, verify};
+use crate::job::event::Event;
+use crate::job::layout::Layout;
+use crate::job::message::Progress;
+use crate::job::name::{DatasetName, Guid};
+use crate::job::record::{Job, Role};
+use crate::job::step::{Install, Step};
+use crate::spool::JobDir;
+use crate::transport::arrivals::{Arrivals, JobBox};
+use crate::transport::directory::Directory;
+
+/// What a job's thread remembers between two looks at a step. Nothing in it is needed after a crash.
+#[derive(Default)]
+pub struct Memory {
+    /// The zone has been told to shut down.
+    pub shutdown_asked: bool,
+    /// The serial of the offer or answer that was put by this process.
+    pub put: Option<u32>,
+    /// Target: a handoff put before this process started is no longer to be acted on.
+    pub must_hear: bool,
+    /// Target: a handoff of an earlier process has been taken out of the dropbox.
+    pub took_handoff_out: bool,
+    /// Target: what has been received, as told to the source.
+    pub progress: Progress,
+    /// Target: everything is here.
+    pub received: Option<std::collections::BTreeMap<DatasetName, Guid>>,
+    /// When progress was put last.
+    pub reported: Option<Instant>,
+    /// What needs an operator.
+    pub alert: Option<String>,
+}
+
+impl Memory {
+    /// For a job that is taken over, from its journal, by a process that has just started.
+    pub fn new(job: &Job) -> Self {
+        let past = job.role == Role::Target && job.phase.must_hear_anew() && job.lines > 1;
+        Self { must_hear: past, took_handoff_out: !past, ..Self::default() }
+    }
+
+    /// The phase has changed.
+    pub fn next_step(&mut self) {
+        self.shutdown_asked = false;
+        self.put = None;
+        self.alert = None;
+    }
+
+    /// An operator says that the source is gone: no more waiting for its word.
+    pub fn heard_anew(&mut self) {
+        self.must_hear = false;
+    }
+}
+
+/// Everything at hand for one look at a step.
+pub struct At<'a> {
+    /// What all jobs share.
+    pub context: &'a Context,
+    /// The configuration, the same for the whole look.
+    pub config: &'a Config,
+    /// The job.
+    pub job: &'a Job,
+    /// The job's commands; what they do goes to the job's log.
+    pub programs: &'a Programs,
+    /// For people.
+    pub live: &'a Live,
+    /// The job's folder.
+    pub dir: &'a JobDir,
+    /// How long the step has been due.
+    pub age: Duration,
+}
+
+/// Ensures a step.
+///
+/// # Errors
+/// As the step says.
+pub fn perform(
+    context: &Context,
+    job: &Job,
+    live: &std::sync::Arc<Live>,
+    dir: &JobDir,
+    memory: &mut Memory,
+    step: Step,
+    age: Duration,
+) -> Result<Done, StepError> {
+    let config = context.config();
+    let log = std::sync::Arc::clone(live);
+    let programs = context.programs().with_trace(move |line| log.note(line));
+    let at = At { context, config: &config, job, programs: &programs, live, dir, age };
+    if job.role == Role::Target
+        && let Some(done) = words::heed_source(&at, memory)?
+    {
+        return Ok(done);
+    }
+    let zone = job.zone();
+    match step {
+        Step::Survey => words::survey(&at),
+        Step::Offer(_) => words::offer(&at, memory),
+        Step::AwaitStart => words::await_start(&at),
+        Step::ClearAutoboot => source::clear_autoboot(&programs, zone),
+        Step::Shutdown => source::shutdown(&programs, job, &mut memory.shutdown_asked, age),
+        Step::Detach => source::detach(&programs, zone, age),
+        Step::Recapture => source::recapture(&programs, job),
+        Step::Snapshot => source::snapshot(&programs, job),
+        Step::Send => transfer::send(&at),
+        Step::LookBeforeHandoff => source::look_before_handoff(&programs, job),
+        Step::AwaitResult => words::await_result(&at),
+        Step::PutAck => words::put_ack(&at),
+        Step::PutRevoked => words::put_revoked(&at),
+        Step::PutBack => source::put_back(&programs, job, age),
+        Step::Tidy => tidy(&at),
+        Step::Release => words::release(&at),
+
+        Step::Check => words::check(&at, memory),
+        Step::PutRefusal => words::put_refusal(&at),
+        Step::Receive => transfer::receive(&at, memory),
+        Step::PutReceipt => words::put_receipt(&at),
+        Step::Install(step) => install(&at, step),
+        Step::AwaitAck => words::await_ack(&at),
+        Step::SetAutoboot => {
+            words::put_result(&at, true)?;
+            with_target(&at, |target| target.set_autoboot())
+        }
+        Step::Undo(step) => {
+            with_target(&at, |target| undo::undo(target, step, age)).map(|done| words::fill(job, done))
+        }
+        Step::Clean => {
+            words::put_result(&at, true)?;
+            if job.cause().is_none() {
+                with_target(&at, |target| target.clean())?;
+            }
+            Ok(Done::Event(Event::Cleaned))
+        }
+
+        Step::FinishCheck => finish::check(&programs, job),
+        Step::FinishUnconfigure => finish::unconfigure(&programs, job),
+        Step::FinishDestroy => finish::destroy(&programs, job),
+        Step::End => Ok(Done::wait("the job's folder to be moved")),
+    }
+}
+
+fn install(at: &At<'_>, step: Install) -> Result<Done, StepError> {
+    with_target(at, |target| match step {
+        Install::Recheck => target.recheck(),
+        Install::Properties => target.properties(),
+        Install::Rename => target.rename(),
+        Install::Quotas => target.quotas(),
+        Install::Mount => target.mount(),
+        Install::Route => route::ensure(at.programs, at.job.request.target.route.as_ref()),
+        Install::Configure => target.configure(),
+        Install::Delegate => target.delegate(),
+        Install::Attach => target.attach(),
+        Install::Boot => target.boot(),
+        Install::Verify => verify::verify(target, at.age),
+    })
+    .map(|done| words::fill(at.job, done))
+}
+
+fn with_target<T>(
+    at: &At<'_>,
+    act: impl FnOnce(&Target<'_>) -> Result<T, StepError>,
+) -> Result<T, StepError> {
+    let layout = layout(at)?;
+    let accept = at.config.accept.get(&at.job.peer).ok_or_else(|| nothing_accepted(at))?;
+    act(&Target { programs: at.programs, job: at.job, layout: &layout, accept, work: &at.dir.path })
+}
+
+/// Where everything goes on this target.
+pub fn layout(at: &At<'_>) -> Result<Layout, StepError> {
+    place(at.config, at.job).map_err(|faults| StepError::permanent(faults.join("; ")))
+}
+
+/// As [`layout`], with every reason why not.
+pub fn place(config: &Config, job: &Job) -> Result<Layout, Vec<String>> {
+    let accept = config.accept.get(&job.peer);
+    let quarantine = accept.map(|accept| accept.quarantine.clone());
+    let of_pool = |pool: &str| quarantine.clone().filter(|q| q.pool() == pool);
+    Layout::new(&job.dataset_names(), &job.request.target.datasets, &job.id, of_pool)
+}
+
+/// The peer lost its section while a job of its is here.
+pub fn nothing_accepted(at: &At<'_>) -> StepError {
+    StepError::transient(format!(
+        "nothing is accepted from {} any more: section [accept.{}] is gone",
+        at.job.peer, at.job.peer
+    ))
+}
+
+/// The source's side of the target's dropbox.
+///
+/// # Errors
+/// Transient: a peer that was taken out of the configuration may come back.
+pub fn dropbox(config: &Config, job: &Job) -> Result<Directory, StepError> {
+    let peer = config.peers.get(&job.peer).ok_or_else(|| {
+        StepError::transient(format!(
+            "peer {} is no longer in the configuration: section [peer.{}]",
+            job.peer, job.peer
+        ))
+    })?;
+    let Transport::Directory { dropbox } = &peer.transport;
+    Ok(Directory::new(dropbox, &job.id))
+}
+
+/// The target's own side.
+pub fn inbox(config: &Config, job: &Job) -> JobBox {
+    Arrivals::new(config.dropbox(&job.peer)).job(&job.id)
+}
+
+/// Where parts are staged.
+pub fn stage(config: &Config, job: &Job) -> Stage {
+    Stage::new(&config.scratch.dir, &job.id)
+}
+
+fn tidy(at: &At<'_>) -> Result<Done, StepError> {
+    if at.job.survey.is_some() {
+        source::destroy_snapshots(at.programs, at.job)?;
+    }
+    stage(at.config, at.job).clear()?;
+    Ok(Done::Event(Event::Tidied))
+}
+
+/// A limit of the request that has passed, in words; only before the handoff.
+pub fn limit_passed(job: &Job, now: DateTime<Utc>) -> Option<String> {
+    if !job.phase.source_may_turn_back() {
+        return None;
+    }
+    let since = |at: DateTime<Utc>| (now - at).to_std().unwrap_or_default();
+    let begun = job.times.begun?.max(job.request.not_before.unwrap_or(DateTime::<Utc>::MIN_UTC));
+    if since(begun) > job.request.give_up {
+        return Some(format!("give_up of {} s is over", job.request.give_up.as_secs()));
+    }
+    let (limit, down) = (job.request.max_outage?, job.times.down?);
+    (since(down) > limit).then(|| format!("max_outage of {} s is over", limit.as_secs()))
+}
+
+/// The job is over: our side of the dropbox and of the scratch goes. What can't be reached stays; the target
+/// knows the job's id and will not take it up again.
+pub fn leave(context: &Context, job: &Job) {
+    if job.role != Role::Source {
+        return;
+    }
+    let config = context.config();
+    let _ = stage(&config, job).clear();
+    if job.declared_gone_by.is_none()
+        && let Ok(dropbox) = dropbox(&config, job)
+    {
+        let _ = dropbox.leave();
+    }
+}
+
+/// For `survey`: read by `words` too.
+pub fn survey_zone(at: &At<'_>) -> Result<Done, StepError> {
+    let survey = survey::survey(at.programs, at.job.zone())?;
+    Ok(Done::Event(Event::Surveyed { survey: Box::new(survey) }))
+}

@@ -1,0 +1,155 @@
+//! The two long steps: sending and receiving images, with what they need of the daemon around them.
+
+use std::time::{Duration, Instant};
+
+use super::perform::{At, Memory, dropbox, inbox, layout, limit_passed, nothing_accepted, stage};
+use super::words;
+use crate::host::receive::{Receive, Received};
+use crate::host::send::{Send, Sent};
+use crate::host::{Done, StepError};
+use crate::job::event::{Cause, Event};
+use crate::job::layout::{entry_name, stems, travel_order};
+use crate::job::message::{self, Failure, Handoff, Message, Progress, Reply, Revoked, Withdraw};
+use crate::stream::FeatureSet;
+
+/// Progress is put this often at most, but for what the source waits for.
+const REPORT: Duration = Duration::from_millis(500);
+
+/// Source: `zfs send ∥ copy`, until the target has everything.
+pub fn send(at: &At<'_>) -> Result<Done, StepError> {
+    let job = at.job;
+    if let Some(survey) = &job.survey {
+        at.live.plan(&survey.datasets);
+    }
+    let begun = Instant::now();
+    let stage = stage(at.config, job);
+    let dropbox = dropbox(at.config, job)?;
+    let send = Send {
+        programs: at.programs,
+        job,
+        stage: &stage,
+        share: at.config.scratch.max,
+        dropbox: &dropbox,
+        live: at.live,
+        wait: &|at_most| {
+            at.context.bell.wait(at.context.bell.count(), at_most.min(Duration::from_millis(250)))
+        },
+        interrupted: &|| {
+            at.context.is_stopping()
+                || !at.context.asks(&job.id).is_empty()
+                || limit_passed(job, chrono::Utc::now()).is_some()
+        },
+        // From the journal: a restart does not make the account begin anew.
+        elapsed: &|| at.age + begun.elapsed(),
+    };
+    Ok(match send.run()? {
+        Sent::Delivered { bytes, entries, took } => Done::Event(Event::Delivered { bytes, entries, took }),
+        Sent::TargetFailed(verdict) => words::turned_back_by(job, &verdict),
+        Sent::Interrupted => Done::wait("an operator, a limit or the daemon's end to be looked at"),
+    })
+}
+
+/// Target: parts into quarantine, and everything else that may come meanwhile.
+pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
+    let job = at.job;
+    let inbox = inbox(at.config, job);
+    if memory.put != Some(job.serial) || !inbox.has_put(message::Answer::NAME) {
+        words::put_answer(&inbox, job, Reply::Accepted)?;
+        memory.put = Some(job.serial);
+    }
+    if words::is_withdrawn(at, &inbox)? {
+        return Ok(words::withdrawn());
+    }
+    if let Some(done) = words::reoffered(at, &inbox)? {
+        return Ok(done);
+    }
+    let layout = layout(at)?;
+    let datasets = job.survey.as_ref().map(|s| s.datasets.as_slice()).unwrap_or_default();
+    let names: Vec<_> = datasets.iter().map(|d| d.name.clone()).collect();
+    let stems = stems(&names, &job.snapshot);
+    let handoff = words::read::<Handoff>(at, &inbox)?;
+    // Parts of an image that was received are gone: a first entry is that of another attempt, from a later
+    // snapshot.
+    if memory.received.is_some() && stems.iter().any(|stem| inbox.has(&entry_name(stem, 0))) {
+        memory.received = None;
+    }
+    if memory.received.is_some() {
+        if let Some(handoff) = handoff {
+            return Ok(take(job, memory, handoff));
+        }
+        if !inbox.has_put(Progress::NAME) {
+            inbox.put_progress(Progress::NAME, &message::seal(&job.id, memory.progress.clone()))?;
+        }
+        return Ok(Done::wait(format!("{} to hand the zone off", job.peer)));
+    }
+    at.live.plan(datasets);
+    let first = travel_order(datasets).first().map(|&i| stems[i].clone());
+    // Nothing is made here before something has come: until then the zone still runs over there.
+    let begun = handoff.is_some()
+        || memory.reported.is_some()
+        || first.is_some_and(|stem| inbox.has(&entry_name(&stem, 0)));
+    if !begun && crate::host::quarantine::found(at.programs, &layout)?.is_empty() {
+        return Ok(Done::wait(format!("the first part from {}", job.peer)));
+    }
+    at.config.accept.get(&job.peer).ok_or_else(|| nothing_accepted(at))?;
+    let mut progress = std::mem::take(&mut memory.progress);
+    let reported = std::cell::Cell::new(memory.reported);
+    let report = |progress: &Progress, at_once: bool| {
+        let due = reported.get().is_none_or(|at| at.elapsed() >= REPORT);
+        if at_once || due {
+            reported.set(Some(Instant::now()));
+            let _ = inbox.put_progress(Progress::NAME, &message::seal(&job.id, progress.clone()));
+        }
+    };
+    let receive = Receive {
+        programs: at.programs,
+        job,
+        layout: &layout,
+        inbox: &inbox,
+        // Deduplicated streams are never sent by us and not every receiver bounds them.
+        features: FeatureSet::ILLUMOS.without(FeatureSet::DEDUP.with(FeatureSet::DEDUPPROPS)),
+        live: at.live,
+        report: &report,
+        wait: &|at_most| {
+            at.context.bell.wait(at.context.bell.count(), at_most.min(Duration::from_millis(250)))
+        },
+        interrupted: &|| {
+            at.context.is_stopping()
+                || !at.context.asks(&job.id).is_empty()
+                || !inbox.is_there()
+                || [Withdraw::NAME, Handoff::NAME, Revoked::NAME].iter().any(|name| inbox.has(name))
+        },
+    };
+    let result = receive.run(&mut progress);
+    // What holds receiving up is the source's business, too: its operator looks there.
+    progress.waiting = result.as_ref().err().map(ToString::to_string);
+    let _ = inbox.put_progress(Progress::NAME, &message::seal(&job.id, progress.clone()));
+    memory.progress = progress;
+    memory.reported = reported.get().or_else(|| Some(Instant::now()));
+    match result? {
+        Received::All(guids) => {
+            memory.received = Some(guids);
+            at.context.bell.ring();
+            Ok(Done::wait(format!("{} to hand the zone off", job.peer)))
+        }
+        // Not everything is here, and yet it was handed off.
+        Received::Interrupted => match handoff {
+            Some(handoff) => Ok(take(job, memory, handoff)),
+            None => Ok(Done::wait("the source's next word")),
+        },
+    }
+}
+
+/// The handoff is here: the zone is ours, if it is what was received.
+fn take(job: &crate::job::record::Job, memory: &Memory, handoff: Handoff) -> Done {
+    let fits = memory.received.as_ref() == Some(&handoff.guids)
+        && handoff.datasets.iter().map(|d| &d.name).eq(job.dataset_names().iter());
+    if fits {
+        return Done::Event(Event::HandoffTaken { handoff: Box::new(handoff) });
+    }
+    let error = "what was handed off is not what was received".to_owned();
+    Done::Event(Event::TurnedBack {
+        cause: Cause::Failed,
+        failure: Failure { step: "receive".into(), error },
+    })
+}

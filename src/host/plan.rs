@@ -1,0 +1,94 @@
+//! What would be run, in order, on each host: for `zmigrate plan`. Pure.
+
+use crate::cmd::zfs::argv;
+use crate::cmd::zoneadm::AttachMode;
+use crate::cmd::{route, zlogin, zoneadm, zonecfg};
+use crate::job::layout::{Layout, part_name, stems};
+use crate::job::name::DatasetName;
+use crate::job::record::Job;
+use crate::job::request::Attach;
+
+use super::properties::Wanted;
+use super::survey::tops;
+use crate::cmd::zfs::property::Turn;
+
+/// The source's commands.
+pub fn source(job: &Job) -> Vec<String> {
+    let zone = job.zone();
+    let names = job.dataset_names();
+    let mut lines = vec![zonecfg::set_autoboot(zone, false).to_string()];
+    if job.survey.as_ref().is_some_and(|survey| survey.zone.running) {
+        lines.push(zlogin::shutdown(zone).to_string());
+    }
+    lines.push(zoneadm::detach(zone).to_string());
+    let mark = [("zmigrate:job", job.id.as_str())];
+    lines.extend(tops(&names).iter().map(|top| argv::snapshot(top, &job.snapshot, &mark).to_string()));
+    for (name, stem) in names.iter().zip(stems(&names, &job.snapshot)) {
+        lines.push(format!("{} > {} …", argv::send(name, &job.snapshot, None), part_name(&stem, 0)));
+    }
+    lines
+}
+
+/// The target's commands.
+pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
+    let zone = job.zone();
+    let names = job.dataset_names();
+    let stems = stems(&names, &job.snapshot);
+    let mut lines = Vec::new();
+    for holder in &layout.holders {
+        let options = [("mountpoint", "none"), ("canmount", "off"), ("zmigrate:job", job.id.as_str())];
+        lines.push(argv::create(holder, &options).to_string());
+    }
+    for (placed, stem) in layout.datasets.iter().zip(&stems) {
+        let receive = argv::receive(&placed.quarantine, &job.snapshot);
+        lines.push(format!("cat {stem}.* | {receive}"));
+    }
+    let here = |i: usize| layout.datasets[i].quarantine.clone();
+    let all: Vec<DatasetName> = (0..layout.datasets.len()).map(here).collect();
+    lines.push(argv::set("canmount", "noauto", &all).to_string());
+    let to = super::target::zonepath(job);
+    let from = job.survey.as_ref().map(|s| s.zone.zonepath.as_str()).unwrap_or_default();
+    let wanted = Wanted::new(layout, &job.datasets, &job.request, from, to);
+    let set = |turn: Turn, name: &dyn Fn(usize) -> DatasetName| -> Vec<String> {
+        wanted
+            .own(turn, name)
+            .iter()
+            .map(|s| argv::set(&s.property, &s.value, &s.datasets).to_string())
+            .collect()
+    };
+    for turn in [Turn::Free, Turn::Mountpoint, Turn::Share] {
+        lines.extend(set(turn, &here));
+    }
+    lines.extend(layout.roots().map(|root| argv::rename(&root.quarantine, &root.target).to_string()));
+    let there = |i: usize| layout.datasets[i].target.clone();
+    lines.extend(set(Turn::Limit, &there));
+    for (i, placed) in layout.datasets.iter().enumerate() {
+        let value = |property| wanted.value(i, property).unwrap_or_default();
+        if value("mountpoint").starts_with('/') && value("canmount") == "on" && value("zoned") != "on" {
+            lines.push(argv::mount(&placed.target).to_string());
+        }
+    }
+    if let Some(wanted) = &job.request.target.route {
+        lines.push(route::add_default(wanted.gateway()).to_string());
+    }
+    lines.push(format!("zonecfg -z {zone} -f …  # create -a {to}, set autoboot=false"));
+    lines.extend(job.request.target.zonecfg.iter().map(|command| format!("  {command}")));
+    lines.extend(set(Turn::Guard, &there));
+    let mode = match job.request.target.attach {
+        Attach::Strict => AttachMode::Strict,
+        Attach::Update => AttachMode::Update,
+        Attach::UpdateAll => AttachMode::UpdateAll,
+        Attach::Force => AttachMode::Force,
+    };
+    lines.push(zoneadm::attach(zone, mode).to_string());
+    if job.is_to_run() {
+        lines.push(zoneadm::boot(zone).to_string());
+        lines.extend(
+            job.request.verify.commands.iter().map(|command| zlogin::shell_line(zone, command).to_string()),
+        );
+    }
+    if job.survey.as_ref().is_some_and(|survey| survey.zone.autoboot) {
+        lines.push(zonecfg::set_autoboot(zone, true).to_string());
+    }
+    lines
+}
