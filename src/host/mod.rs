@@ -15,7 +15,9 @@ use crate::job::event::Event;
 use crate::job::retry::ErrorKind;
 use crate::transport::TransportError;
 
+pub mod check;
 pub mod live;
+pub mod os;
 pub mod quarantine;
 pub mod receive;
 pub mod send;
