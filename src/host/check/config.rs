@@ -3,7 +3,7 @@
 //! What isn't known to be harmless is refused, by name. Settled here, where the manual leaves it to the
 //! administrator:
 //!
-//! - `admin` is refused: its commit changes this host's user_attr.
+//! - `admin` is refused: its commit changes this host's user_attr (unverified).
 //! - `fs-allowed` may name what every zone may mount (hsfs and network file systems); others let the zone's root feed the
 //!   kernel a file system of his own making.
 //! - `scheduling-class` may be one that shares the processor; `RT` does not.
@@ -21,7 +21,7 @@ use crate::job::name::ZoneName;
 use crate::job::path;
 
 /// Properties of the zone that stay within it, or that zmigrate sets itself. `cpu-shares` and `max-…` are other
-/// words for rctls.
+/// words for rctls (zonecfg(8); unverified).
 const HARMLESS: [&str; 19] = [
     "autoboot",
     "autoshutdown",
@@ -46,10 +46,10 @@ const HARMLESS: [&str; 19] = [
 /// Resources that stay within the zone, or that bound it.
 const HARMLESS_KINDS: [&str; 8] =
     ["net", "anet", "attr", "rctl", "capped-cpu", "capped-memory", "dedicated-cpu", "security-flags"];
-/// What a zone may mount by default: hsfs and network file systems (zonecfg(8), `fs-allowed`). That a
+/// What a zone may mount by default: hsfs and network file systems (zonecfg(8), `fs-allowed`; unverified). That a
 /// file system of a zone's own making can harm the kernel is why others have to be allowed.
 const MOUNTABLE: [&str; 4] = ["hsfs", "nfs", "smbfs", "autofs"];
-/// The classes of priocntl(1) that share the processor.
+/// The classes of priocntl(1) that share the processor (unverified).
 const SHARING: [&str; 4] = ["FSS", "TS", "IA", "FX"];
 /// Solaris 10's SUNWdefault.
 const INHERITED: [&str; 4] = ["/lib", "/platform", "/sbin", "/usr"];
@@ -220,7 +220,7 @@ impl Judge<'_> {
 }
 
 /// Whether the privileges `wanted` are within `accepted`, both as zonecfg's limitpriv spells them: names and sets, `!x` or `-x`
-/// takes one away (priv_str_to_set(3C)). Read from left to right there, so a list that grants after it takes away is only known
+/// takes one away (priv_str_to_set(3C); unverified). Read from left to right there, so a list that grants after it takes away is only known
 /// when it is the very same.
 fn no_wider(wanted: &str, accepted: &str) -> bool {
     let read = |list: &str| {

@@ -18,9 +18,8 @@ const MOST_DATASETS: usize = 4096;
 const LARGEST: Bytes = Bytes(1 << 50);
 /// A part is whole MiB within these, as the configuration's is.
 const PARTS: std::ops::RangeInclusive<u64> = 1 << 20..=4 << 30;
-/// Longer than any release's values (ZAP_MAXVALUELEN, illumos `sys/fs/zfs.h`: 8192).
+/// Longer than any release's values (ZAP_MAXVALUELEN, illumos `sys/fs/zfs.h`: 8192; unverified).
 const LONGEST_VALUE: usize = 8191;
-
 /// zonecfg commands of one request; no person writes more.
 const MOST_EDITS: usize = 1000;
 /// The longest configuration, in bytes: some thousand resources.
