@@ -16,12 +16,20 @@ use crate::job::retry::ErrorKind;
 use crate::transport::TransportError;
 
 pub mod check;
+pub mod finish;
 pub mod live;
 pub mod os;
+pub mod properties;
 pub mod quarantine;
 pub mod receive;
+pub mod route;
 pub mod send;
+pub mod source;
 pub mod stage;
+pub mod survey;
+pub mod target;
+pub mod undo;
+pub mod verify;
 
 /// How a step went when nothing failed.
 #[derive(Debug)]
@@ -94,7 +102,9 @@ impl From<TransportError> for StepError {
 impl From<RunError> for StepError {
     fn from(error: RunError) -> Self {
         let kind = match &error {
-            RunError::NotFound { .. } | RunError::NotText { .. } | RunError::TooMuch { .. } => ErrorKind::Permanent,
+            RunError::NotFound { .. } | RunError::NotText { .. } | RunError::TooMuch { .. } => {
+                ErrorKind::Permanent
+            }
             // It may be at work still, or have done its work: looking tells.
             RunError::Deadline { .. } => ErrorKind::Unknown,
             RunError::Spawn { .. } => ErrorKind::Transient,

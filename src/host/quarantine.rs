@@ -189,9 +189,11 @@ pub fn broken(stem: &str, stderr: &str) -> StepError {
     let said: String = said.chars().take(300).flat_map(char::escape_debug).collect();
     let text = format!("zfs receive of {stem}: {said}");
     match Fault::of(stderr) {
-        Fault::StreamUnsupported | Fault::Permission | Fault::NoSuchPool | Fault::BadProperty | Fault::Usage => {
-            StepError::permanent(text)
-        }
+        Fault::StreamUnsupported
+        | Fault::Permission
+        | Fault::NoSuchPool
+        | Fault::BadProperty
+        | Fault::Usage => StepError::permanent(text),
         _ => StepError::transient(text),
     }
 }

@@ -97,8 +97,16 @@ impl Receive<'_> {
             let Some(placed) = self.layout.datasets.get(index) else {
                 return Err(StepError::permanent("the offer's datasets are not those of the plan"));
             };
-            let image = Image { index, placed, stem: stems[index].clone(), dataset: &datasets[index], writing: &writing };
-            let Some(guid) = self.image(&image, &mut here, progress)? else { return Ok(Received::Interrupted) };
+            let image = Image {
+                index,
+                placed,
+                stem: stems[index].clone(),
+                dataset: &datasets[index],
+                writing: &writing,
+            };
+            let Some(guid) = self.image(&image, &mut here, progress)? else {
+                return Ok(Received::Interrupted);
+            };
             guids.insert(placed.source.clone(), guid);
         }
         Ok(Received::All(guids))
@@ -169,7 +177,8 @@ impl Receive<'_> {
                     told.guid = Some(guid);
                     (self.report)(progress, true);
                 }
-                let attempt = progress.images.get(image.placed.source.as_str()).map_or(0, |told| told.attempt);
+                let attempt =
+                    progress.images.get(image.placed.source.as_str()).map_or(0, |told| told.attempt);
                 return Ok(Some(placeholder(self.job, image, guid, attempt)));
             }
             (self.report)(progress, false);
@@ -283,7 +292,12 @@ impl Receive<'_> {
         }
     }
 
-    fn wait_for(&self, image: &Image<'_>, number: u32, progress: &mut Progress) -> Result<Option<Entry>, StepError> {
+    fn wait_for(
+        &self,
+        image: &Image<'_>,
+        number: u32,
+        progress: &mut Progress,
+    ) -> Result<Option<Entry>, StepError> {
         loop {
             if let Some(entry) = self.entry(image, number)? {
                 return Ok(Some(entry));

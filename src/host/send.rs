@@ -87,7 +87,11 @@ struct Image {
 /// What the sending thread tells the copying one.
 enum News {
     /// A part is staged; `there`: it has been copied before.
-    Part { image: usize, entry: Entry, there: bool },
+    Part {
+        image: usize,
+        entry: Entry,
+        there: bool,
+    },
     /// All images have been sent (once more).
     AllSent,
     Failed(StepError),
@@ -133,8 +137,9 @@ impl Send<'_> {
         let image = |index: usize| {
             let dataset = names[index].clone();
             let guid = self.job.guids.get(&dataset).copied();
-            let guid = guid
-                .ok_or_else(|| StepError::permanent(format!("dataset '{dataset}' has no snapshot of this job")))?;
+            let guid = guid.ok_or_else(|| {
+                StepError::permanent(format!("dataset '{dataset}' has no snapshot of this job"))
+            })?;
             let (received, restart) = (AtomicBool::new(false), AtomicBool::new(false));
             Ok(Image { index, dataset, stem: stems[index].clone(), guid, received, restart })
         };
@@ -310,7 +315,10 @@ impl Sending<'_> {
                 }
                 sendings[i] += 1;
                 let result = if sendings[i] > SENDINGS {
-                    let text = format!("{} can't receive {}: it asked for it {SENDINGS} times", self.send.job.peer, image.stem);
+                    let text = format!(
+                        "{} can't receive {}: it asked for it {SENDINGS} times",
+                        self.send.job.peer, image.stem
+                    );
                     Err(StepError::permanent(text))
                 } else {
                     self.image(i, image, anew, tell)
@@ -390,7 +398,11 @@ impl Sending<'_> {
             if last && let Some(child) = child.take() {
                 // A stream is whole when `zfs send` says so: a cut one may end anywhere.
                 if let Err(error) = child.wait_ok() {
-                    return if self.stop.load(Ordering::Relaxed) { Ok(Finish::Stopped) } else { Err(error.into()) };
+                    return if self.stop.load(Ordering::Relaxed) {
+                        Ok(Finish::Stopped)
+                    } else {
+                        Err(error.into())
+                    };
                 }
                 send.live.sent(image.index, Bytes(0), true);
             }

@@ -159,7 +159,8 @@ pub fn stems(datasets: &[DatasetName], snapshot: &SnapshotName) -> Vec<String> {
 /// The order in which images travel: parents before children, and of what may go next always the largest, so
 /// that the copy's and the receive's tail is short. Gives indexes into `datasets`.
 pub fn travel_order(datasets: &[Dataset]) -> Vec<usize> {
-    let index: BTreeMap<&DatasetName, usize> = datasets.iter().enumerate().map(|(i, d)| (&d.name, i)).collect();
+    let index: BTreeMap<&DatasetName, usize> =
+        datasets.iter().enumerate().map(|(i, d)| (&d.name, i)).collect();
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); datasets.len()];
     let mut ready = BinaryHeap::new();
     let key = |i: usize| (datasets[i].referenced, Reverse(i));

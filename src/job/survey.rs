@@ -67,6 +67,9 @@ pub struct Dataset {
     pub version: Option<u64>,
     /// Bytes that it refers to.
     pub referenced: Bytes,
+    /// The same before compression: about what `zfs send` will give.
+    #[serde(default)]
+    pub logical: Bytes,
     /// Settable properties and user properties, effective values with their source.
     pub properties: BTreeMap<String, Property>,
 }
@@ -108,8 +111,10 @@ impl Dataset {
         self.properties.get(property).map(|p| p.value.as_str())
     }
 
-    /// A rough size of this dataset's image: what it refers to, uncompressed, and a header for each block.
+    /// A rough size of this dataset's image: its data uncompressed, and a header of 312 bytes for each block,
+    /// which is 4 % where blocks have 8 KiB.
     pub fn estimate(&self) -> Bytes {
-        Bytes(self.referenced.0 + self.referenced.0 / 25 + (64 << 10))
+        let data = self.referenced.max(self.logical).0;
+        Bytes(data + data / 25 + (64 << 10))
     }
 }

@@ -134,7 +134,8 @@ impl Directory {
     pub fn reach(&self) -> Result<(), TransportError> {
         for side in ["in", "out"] {
             let path = self.dropbox.join(side);
-            let unreachable = |source| TransportError::Unreachable { path: path.display().to_string(), source };
+            let unreachable =
+                |source| TransportError::Unreachable { path: path.display().to_string(), source };
             if !fs::metadata(&path).map_err(unreachable)?.is_dir() {
                 return Err(unreachable(io::ErrorKind::NotADirectory.into()));
             }

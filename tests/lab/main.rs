@@ -1,1 +1,85 @@
-fn main() {}
+//! The lab: two Solaris hosts in a directory, for demo, tests and play. Never packaged.
+//!
+//! One program under many names. `LAB/<host>/usr/sbin/zoneadm` and its like are links to it; called by
+//! such a name it *is* that command on that host, with state on disk below `LAB/<host>/.lab`, as the
+//! manual pages describe it: refusals, wording, exit status and streams included. Called by its own
+//! name it builds, breaks and reboots hosts.
+//!
+//! It never guesses: a part of a command that nobody has needed yet is refused by name. What fails in
+//! the lab itself (a state file that is no JSON, a full disk) ends with status 99 and a line that
+//! begins `zmigrate-lab:`, so that it can't be mistaken for the emulated command's own failure.
+
+#[macro_use]
+mod say;
+mod control;
+mod disk;
+mod faults;
+mod inner;
+mod net;
+mod os;
+mod world;
+mod zfs;
+mod zones;
+
+use std::path::Path;
+use std::process::exit;
+
+use world::Host;
+
+/// Status of a command that the lab itself could not carry out.
+pub const LAB_FAILED: i32 = 99;
+
+fn main() {
+    let argv: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let argv0 = argv.first().map_or("", String::as_str);
+    let name = Path::new(argv0).file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    exit(match name.as_str() {
+        // The product's own programs are linked into a host's /opt/zmigrate/bin as they are; nothing
+        // of them runs under the lab's name.
+        command if world::COMMANDS.contains(&command) => emulated(argv0, command, &argv[1..]),
+        _ => control::main(&argv),
+    });
+}
+
+fn emulated(argv0: &str, command: &str, args: &[String]) -> i32 {
+    let host = match Host::of_argv0(argv0) {
+        Ok(host) => host,
+        Err(why) => {
+            err!("zmigrate-lab: {why:#}");
+            return LAB_FAILED;
+        }
+    };
+    faults::guarded(&host, command, args, || run(&host, command, args))
+}
+
+/// The command's effect and answer, without faults and without a line in the calls' log.
+fn run(host: &Host, command: &str, args: &[String]) -> i32 {
+    let done = match command {
+        "zfs" | "zpool" => zfs_command(host, command, args),
+        "zoneadm" => zones::zoneadm::main(host, args),
+        "zonecfg" => zones::zonecfg::main(host, args),
+        "zlogin" => zones::zlogin::main(host, args),
+        "ifconfig" => net::ifconfig::main(host, args),
+        "route" => net::route::main(host, args),
+        "netstat" => net::netstat::main(host, args),
+        "ipadm" => net::ipadm::ipadm(host, args),
+        "dladm" => net::ipadm::dladm(host, args),
+        "mount" => zones::mount::main(host, args),
+        "svcs" => os::svcs::main(host, args),
+        "svcprop" => os::svcs::svcprop(host, args),
+        _ => os::main(host, command, args),
+    };
+    done.unwrap_or_else(|why| {
+        err!("zmigrate-lab: {command} on {}: {why:#}", host.name());
+        LAB_FAILED
+    })
+}
+
+fn zfs_command(host: &Host, command: &str, args: &[String]) -> anyhow::Result<i32> {
+    let settings = host.settings()?;
+    if settings.real_zfs {
+        let program = if command == "zfs" { &settings.zfs_program } else { &settings.zpool_program };
+        return inner::pass_through(program, args);
+    }
+    Ok(if command == "zfs" { zfs::zfs(host, args) } else { zfs::zpool(host, args) })
+}

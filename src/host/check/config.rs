@@ -17,7 +17,7 @@ use super::{Check, Judgement, brand, edits, listed, shown};
 use crate::cmd::zonecfg::{Resource, ZoneConfig};
 use crate::config::Accept;
 use crate::job::layout::Layout;
-use crate::job::name::ZoneName;
+use crate::job::name::DatasetName;
 use crate::job::path;
 
 /// Properties of the zone that stay within it, or that zmigrate sets itself. `cpu-shares` and `max-…` are other
@@ -71,27 +71,29 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
             "zone '{zone}' is said to have brand '{said}' and is configured with '{configured}'"
         ));
     }
-    let offered: BTreeSet<&str> = match check.layout {
+    let offered: Vec<DatasetName> = match check.layout {
         Ok(layout) => {
             on_target(&mut config, layout);
-            layout.datasets.iter().map(|placed| placed.target.as_str()).collect()
+            layout.datasets.iter().map(|placed| placed.target.clone()).collect()
         }
-        Err(_) => check.offer.survey.datasets.iter().map(|dataset| dataset.name.as_str()).collect(),
+        Err(_) => check.offer.survey.datasets.iter().map(|dataset| dataset.name.clone()).collect(),
     };
     judgement.refusals.extend(edits::apply(&mut config, &check.offer.request.target.zonecfg));
-    judgement.refusals.extend(judge_config(&config, zone, check.accept, &|name| offered.contains(name)));
+    let refusals = refusals(&config, check.accept, &offered);
+    judgement.refusals.extend(refusals.iter().map(|why| format!("zone '{zone}' {why}")));
     findings(&config, judgement);
 }
 
-/// Why a zone with this configuration must not be attached on this host. `is_offered` tells whether a dataset, by
-/// the name in the configuration, is one of the zone's.
-pub fn judge_config(
-    config: &ZoneConfig,
-    zone: &ZoneName,
-    accept: &Accept,
-    is_offered: &dyn Fn(&str) -> bool,
-) -> Vec<String> {
-    let judge = Judge { accept, is_offered, brand: config.brand() };
+/// Why a zone with this configuration must not be attached on this host. `offered` are the zone's datasets, by the names
+/// that the configuration has for them.
+pub fn judge_config(config: &ZoneConfig, accept: &Accept, offered: &[DatasetName]) -> Vec<String> {
+    refusals(config, accept, offered).iter().map(|why| format!("the zone {why}")).collect()
+}
+
+/// The reasons, as fragments that go behind `zone 'x'`.
+fn refusals(config: &ZoneConfig, accept: &Accept, offered: &[DatasetName]) -> Vec<String> {
+    let offered = offered.iter().map(DatasetName::as_str).collect();
+    let judge = Judge { accept, offered, brand: config.brand() };
     let mut refusals: Vec<String> = Vec::new();
     // That of the survey has been judged already; another one would have been refused.
     if !brand::is_carried(config.brand()) {
@@ -102,13 +104,13 @@ pub fn judge_config(
     let globals = config.globals.iter().filter(|(name, _)| *name != "limitpriv");
     refusals.extend(globals.filter_map(|(name, value)| judge.global(name, value)));
     refusals.extend(config.resources.iter().filter_map(|resource| judge.resource(resource)));
-    refusals.into_iter().map(|why| format!("zone '{zone}' {why}")).collect()
+    refusals
 }
 
 /// What one property or resource is judged by. Each judgement is a fragment that goes behind `zone 'x'`.
 struct Judge<'a> {
     accept: &'a Accept,
-    is_offered: &'a dyn Fn(&str) -> bool,
+    offered: BTreeSet<&'a str>,
     brand: &'a str,
 }
 
@@ -151,7 +153,7 @@ impl Judge<'_> {
             "fs" => self.fs(resource),
             "dataset" => {
                 let name = text(resource, "name");
-                (!(self.is_offered)(name)).then(|| {
+                (!self.offered.contains(name)).then(|| {
                     format!("delegates dataset '{}', which does not come with it; remove it", shown(name))
                 })
             }
@@ -192,7 +194,7 @@ impl Judge<'_> {
                         "{what} from the global zone, the target accepts {lofs} ([accept] lofs); remove it"
                     ))
                 }
-                "zfs" if (self.is_offered)(special) => None,
+                "zfs" if self.offered.contains(special) => None,
                 "zfs" => Some(format!("{what}, a dataset which does not come with it; remove it")),
                 _ => Some(format!("{what} with type '{}', which is not carried; remove it", shown(kind))),
             }
@@ -427,9 +429,8 @@ mod tests {
         case.offer.request.target.datasets.insert(name("data/zones/dbbackup"), name("data/zones/db"));
         assert_eq!(case.refusals(), "");
         let config = ZoneConfig::parse(&case.offer.survey.zone.config).unwrap();
-        let said = judge_config(&config, &case.offer.request.zone, &case.accept, &|name| {
-            name.starts_with("data/zones/db/")
-        });
+        let offered = [name("data/zones/db/pkgsrc"), name("data/zones/db/tank")];
+        let said = judge_config(&config, &case.accept, &offered);
         assert_eq!(said.len(), 2, "{said:?}");
     }
 }

@@ -110,6 +110,7 @@ fn dataset(text: &str, gib: u64) -> Dataset {
         kind: Kind::Filesystem,
         version: Some(5),
         referenced: Bytes(gib * GIB),
+        logical: Bytes(gib * GIB),
         properties: BTreeMap::new(),
     }
 }

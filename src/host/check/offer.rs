@@ -94,8 +94,9 @@ pub fn faults(job: &JobId, offer: &Offer) -> Vec<String> {
 }
 
 fn fault_of(dataset: &Dataset) -> Option<String> {
-    if dataset.referenced > LARGEST {
-        return Some(format!("refers to {}, which no pool holds", dataset.referenced));
+    let size = dataset.referenced.max(dataset.logical);
+    if size > LARGEST {
+        return Some(format!("refers to {size}, which no pool holds"));
     }
     dataset.properties.iter().find_map(|(name, set)| {
         let name_ok =
@@ -119,7 +120,7 @@ mod tests {
     #[test]
     fn what_can_not_be_true_is_refused() {
         type Spoil = fn(&mut Case);
-        let spoil: [(&str, Spoil); 17] = [
+        let spoil: [(&str, Spoil); 18] = [
             ("is not one for zone", |c| c.job = JobId::new("web-20070518T033600Z-7f3a").unwrap()),
             ("describes zone 'web'", |c| c.offer.survey.zone.name = ZoneName::new("web").unwrap()),
             ("parts of 0 bytes", |c| c.offer.part = Bytes(0)),
@@ -137,6 +138,7 @@ mod tests {
             ("is there twice", |c| c.offer.survey.datasets.push(c.offer.survey.datasets[1].clone())),
             ("comes before", |c| c.offer.survey.datasets.reverse()),
             ("which no pool holds", |c| c.offer.survey.datasets[0].referenced = Bytes(u64::MAX)),
+            ("which no pool holds", |c| c.offer.survey.datasets[0].logical = Bytes(u64::MAX)),
             ("which is the zonepath", |c| drop(c.offer.survey.datasets.remove(0))),
             ("which is no name", |c| local(&mut c.offer.survey.datasets[0], "-a:b", "x")),
             ("can't be set", |c| local(&mut c.offer.survey.datasets[0], "quota", "1\n2")),

@@ -83,8 +83,8 @@ impl Effective {
         };
         let zoned = match (dataset.properties.get("zoned"), inherited("zoned")) {
             (_, Some((_, effective))) => effective.zoned,
-            // By default nothing is zoned, whatever a peer says.
-            (Some(set), None) => set.value == "on" && set.source != Source::Default,
+            // By default nothing is zoned, whatever a peer says; and what comes from above the zone's datasets stays there.
+            (Some(set), None) => set.value == "on" && set.source == Source::Local,
             (None, None) => false,
         };
         let canmount = own("canmount").or_else(|| dataset.value("canmount").map(str::to_owned));
@@ -237,6 +237,11 @@ mod tests {
         });
         refused("has the mountpoint /etc", |c| {
             let set = Property { value: "on".to_owned(), source: Source::Default };
+            c.offer.survey.datasets[1].properties.insert("zoned".to_owned(), set);
+            local(&mut c.offer.survey.datasets[1], "mountpoint", "/etc");
+        });
+        refused("has the mountpoint /etc", |c| {
+            let set = Property { value: "on".to_owned(), source: Source::Inherited(name("data")) };
             c.offer.survey.datasets[1].properties.insert("zoned".to_owned(), set);
             local(&mut c.offer.survey.datasets[1], "mountpoint", "/etc");
         });

@@ -1,0 +1,283 @@
+//! Source: from the running zone to the handoff, and the way back.
+//!
+//! Before every act the zone's state is looked at, because anybody may start it again: detach, snapshot and
+//! handoff then fall back to the shutdown. Destroys nothing but snapshots that carry this job's id.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::survey::{datasets, tops};
+use super::{Done, StepError};
+use crate::cmd::zfs::{Fault, Zfs, argv};
+use crate::cmd::zoneadm::{AttachMode, ZoneFault, ZoneState};
+use crate::cmd::{Programs, zlogin, zoneadm, zonecfg};
+use crate::job::event::Event;
+use crate::job::message::Handoff;
+use crate::job::name::{DatasetName, Guid, ZoneName};
+use crate::job::record::Job;
+use crate::job::retry::ErrorKind;
+
+/// The user property by which a snapshot is known to be a job's.
+const JOB: &str = "zmigrate:job";
+
+/// The zone's state on this host.
+pub fn state(programs: &Programs, zone: &ZoneName) -> Result<Option<ZoneState>, StepError> {
+    Ok(zoneadm::zone(programs, zone)?.map(|line| line.state))
+}
+
+fn here(programs: &Programs, zone: &ZoneName) -> Result<ZoneState, StepError> {
+    state(programs, zone)?
+        .ok_or_else(|| StepError::permanent(format!("zone '{zone}' is no longer on this host")))
+}
+
+/// autoboot=false, whatever it was: the survey remembers.
+///
+/// # Errors
+/// When zonecfg fails or the value did not change.
+pub fn clear_autoboot(programs: &Programs, zone: &ZoneName) -> Result<Done, StepError> {
+    set_autoboot(programs, zone, false)?;
+    Ok(Done::Event(Event::AutobootCleared))
+}
+
+/// Sets autoboot and looks whether it is so.
+///
+/// # Errors
+/// As above.
+pub fn set_autoboot(programs: &Programs, zone: &ZoneName, on: bool) -> Result<(), StepError> {
+    let is = |programs: &Programs| Ok::<_, StepError>(zonecfg::export(programs, zone)?.map(|c| c.autoboot()));
+    if is(programs)? == Some(on) {
+        return Ok(());
+    }
+    programs.ok(&zonecfg::set_autoboot(zone, on))?;
+    match is(programs)? {
+        Some(value) if value == on => Ok(()),
+        _ => Err(StepError::permanent(format!("zone '{zone}': autoboot could not be set to {on}"))),
+    }
+}
+
+/// Shuts the zone down and waits for `installed`. `asked` remembers that it has been told to; `age` is how
+/// long this step has been due.
+///
+/// # Errors
+/// Permanent when the request's time is over and it does not force.
+pub fn shutdown(programs: &Programs, job: &Job, asked: &mut bool, age: Duration) -> Result<Done, StepError> {
+    let zone = job.zone();
+    let state = here(programs, zone)?;
+    match state {
+        ZoneState::Installed | ZoneState::Configured => return Ok(Done::Event(Event::ShutDown)),
+        ZoneState::Running | ZoneState::Ready | ZoneState::ShuttingDown | ZoneState::Down => {}
+        ZoneState::Incomplete | ZoneState::Mounted | ZoneState::Unavailable => {
+            return Err(StepError::permanent(format!("zone '{zone}' is {state} and can't be shut down")));
+        }
+    }
+    if age > job.request.shutdown.timeout {
+        let limit = job.request.shutdown.timeout.as_secs();
+        if !job.request.shutdown.force {
+            let text = format!(
+                "zone '{zone}' is still {state} {limit} s after its shutdown began; look at it with zlogin -C {zone}, or ask with force = true"
+            );
+            return Err(StepError::permanent(text));
+        }
+        programs.ok(&zoneadm::halt(zone))?;
+        return Ok(Done::poll(format!("zone '{zone}' to halt"), age));
+    }
+    if state == ZoneState::Running && !*asked {
+        // Whatever it exits with: it may be killed along with the zone. The state is what counts.
+        if let Err(error @ crate::cmd::RunError::NotFound { .. }) = programs.run(&zlogin::shutdown(zone)) {
+            return Err(error.into());
+        }
+        *asked = true;
+    }
+    Ok(Done::poll(format!("zone '{zone}' to be installed, it is {state}"), age))
+}
+
+/// Detaches the zone.
+///
+/// # Errors
+/// Permanent for what detach refuses for good.
+pub fn detach(programs: &Programs, zone: &ZoneName, age: Duration) -> Result<Done, StepError> {
+    match here(programs, zone)? {
+        ZoneState::Configured => return Ok(Done::Event(Event::Detached)),
+        ZoneState::Installed => {}
+        state @ (ZoneState::ShuttingDown | ZoneState::Down) => {
+            return Ok(Done::poll(format!("zone '{zone}' to be installed, it is {state}"), age));
+        }
+        state => return Ok(Done::Event(Event::ZoneRuns { state: state.to_string() })),
+    }
+    let argv = zoneadm::detach(zone);
+    let output = programs.run(&argv)?;
+    match here(programs, zone)? {
+        ZoneState::Configured => Ok(Done::Event(Event::Detached)),
+        ZoneState::Running => Ok(Done::Event(Event::ZoneRuns { state: "running".into() })),
+        _ => {
+            let fault = ZoneFault::of(&output);
+            let error = match output.into_ok(&argv) {
+                Err(error) => StepError::from(error),
+                Ok(_) => {
+                    StepError::transient(format!("`{argv}` exited 0, but zone '{zone}' is still attached"))
+                }
+            };
+            // Right after a halt the brand's last hook may still be at work, so most refusals may pass.
+            let kind = match fault {
+                ZoneFault::NoBrand | ZoneFault::Permission => ErrorKind::Permanent,
+                _ => ErrorKind::Unknown,
+            };
+            Err(StepError { kind, ..error })
+        }
+    }
+}
+
+/// Reads the datasets' properties again: detach changes some brands' mountpoints.
+///
+/// # Errors
+/// Permanent when the datasets are no longer those that were offered.
+pub fn recapture(programs: &Programs, job: &Job) -> Result<Done, StepError> {
+    let names = job.dataset_names();
+    let datasets = datasets(programs, &tops(&names))?;
+    let now: Vec<_> = datasets.iter().map(|d| &d.name).collect();
+    if now != names.iter().collect::<Vec<_>>() {
+        let text = "the zone's datasets are no longer those that were offered; submit the request again";
+        return Err(StepError::permanent(text));
+    }
+    Ok(Done::Event(Event::Recaptured { datasets }))
+}
+
+/// Takes the snapshot: one `zfs snapshot -r` for each top of the zone's datasets. One of an earlier try is
+/// taken anew: nobody knows whether the zone ran in between.
+///
+/// # Errors
+/// Permanent when the name is taken by a snapshot that is not this job's.
+pub fn snapshot(programs: &Programs, job: &Job) -> Result<Done, StepError> {
+    match here(programs, job.zone())? {
+        ZoneState::Configured => {}
+        state => return Ok(Done::Event(Event::ZoneRuns { state: state.to_string() })),
+    }
+    let names = job.dataset_names();
+    destroy_snapshots(programs, job)?;
+    for top in tops(&names) {
+        Zfs::new(programs).run(&argv::snapshot(&top, &job.snapshot, &[(JOB, job.id.as_str())]))?;
+    }
+    let found = snapshots(programs, job)?;
+    let guids: BTreeMap<DatasetName, Guid> =
+        names.iter().filter_map(|name| Some((name.clone(), *found.get(name)?))).collect();
+    if guids.len() != names.len() || found.len() != names.len() {
+        return Err(StepError::permanent(
+            "the snapshot does not cover exactly the datasets that were offered; submit the request again",
+        ));
+    }
+    Ok(Done::Event(Event::Snapshotted { guids }))
+}
+
+/// This job's snapshots that are there, by dataset: by name only.
+fn snapshots(programs: &Programs, job: &Job) -> Result<BTreeMap<DatasetName, Guid>, StepError> {
+    let suffix = format!("@{}", job.snapshot);
+    let all = Zfs::new(programs).guids_below(&tops(&job.dataset_names()))?;
+    let ours = all.into_iter().filter_map(|(name, guid)| {
+        let dataset = DatasetName::new(name.strip_suffix(&suffix)?).ok()?;
+        Some((dataset, guid))
+    });
+    Ok(ours.collect())
+}
+
+/// Destroys this job's snapshots, wherever they are. May be repeated.
+///
+/// # Errors
+/// Permanent when one of that name is somebody else's; transient while a `zfs send` holds one.
+pub fn destroy_snapshots(programs: &Programs, job: &Job) -> Result<(), StepError> {
+    let found = snapshots(programs, job)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let zfs = Zfs::new(programs);
+    let names: Vec<String> = found.keys().map(|dataset| dataset.at(&job.snapshot)).collect();
+    for line in zfs.properties(&[JOB], &names)? {
+        let made = job.made.iter().any(|(dataset, guid)| {
+            found.get(dataset) == Some(guid) && dataset.at(&job.snapshot) == line.name
+        });
+        if line.value != job.id.as_str() && !made {
+            let text = format!(
+                "snapshot '{}' is there and not this job's; choose another name with `snapshot`",
+                line.name
+            );
+            return Err(StepError::permanent(text));
+        }
+    }
+    let tops: Vec<_> = tops(&found.keys().cloned().collect::<Vec<_>>());
+    for top in tops {
+        match zfs.run(&argv::destroy_snapshot_tree(&top, &job.snapshot)) {
+            Err(error) if Fault::of_error(&error) == Fault::Missing => {}
+            other => drop(other?),
+        }
+    }
+    Ok(())
+}
+
+/// The last look before the one-way door: the zone is detached, the snapshots are those that were sent.
+///
+/// # Errors
+/// Permanent when a snapshot is gone or another one.
+pub fn look_before_handoff(programs: &Programs, job: &Job) -> Result<Done, StepError> {
+    match here(programs, job.zone())? {
+        ZoneState::Configured => {}
+        state => return Ok(Done::Event(Event::ZoneRuns { state: state.to_string() })),
+    }
+    if snapshots(programs, job)? != job.guids {
+        return Err(StepError::permanent(format!(
+            "the snapshots @{} are no longer those that were sent",
+            job.snapshot
+        )));
+    }
+    let handoff =
+        Handoff { guids: job.guids.clone(), datasets: job.datasets.clone(), entries: job.entries.clone() };
+    Ok(Done::Event(Event::HandedOff { handoff: Box::new(handoff) }))
+}
+
+/// The zone as it was found: attached, autoboot as it was, running if it ran.
+///
+/// # Errors
+/// What attach or boot said; tried again until it succeeds.
+pub fn put_back(programs: &Programs, job: &Job, age: Duration) -> Result<Done, StepError> {
+    let zone = job.zone();
+    let Some(survey) = &job.survey else { return Ok(Done::Event(Event::PutBack)) };
+    match here(programs, zone)? {
+        ZoneState::Configured => {
+            let argv = zoneadm::attach(zone, AttachMode::Strict);
+            let output = programs.run(&argv)?;
+            if here(programs, zone)? == ZoneState::Configured {
+                return Err(match output.into_ok(&argv) {
+                    Err(error) => error.into(),
+                    Ok(_) => {
+                        StepError::transient(format!("`{argv}` exited 0, but zone '{zone}' is not attached"))
+                    }
+                });
+            }
+        }
+        state @ (ZoneState::ShuttingDown | ZoneState::Down) => {
+            return Ok(Done::poll(format!("zone '{zone}' to be installed, it is {state}"), age));
+        }
+        _ => {}
+    }
+    if survey.zone.autoboot {
+        set_autoboot(programs, zone, true)?;
+    }
+    if survey.zone.running && here(programs, zone)? == ZoneState::Installed {
+        boot(programs, zone)?;
+    }
+    Ok(Done::Event(Event::PutBack))
+}
+
+/// Boots an installed zone and looks whether it runs.
+///
+/// # Errors
+/// What zoneadm said.
+pub fn boot(programs: &Programs, zone: &ZoneName) -> Result<(), StepError> {
+    let argv = zoneadm::boot(zone);
+    let output = programs.run(&argv)?;
+    if here(programs, zone)? == ZoneState::Running {
+        return Ok(());
+    }
+    Err(match output.into_ok(&argv) {
+        Err(error) => error.into(),
+        Ok(_) => StepError::transient(format!("`{argv}` exited 0, but zone '{zone}' does not run")),
+    })
+}

@@ -1,0 +1,161 @@
+//! Source: what the peer must know about a zone. Changes nothing, and takes the same number of processes
+//! however many datasets the zone has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::StepError;
+use crate::cmd::svcs::SvcState;
+use crate::cmd::zfs::property::is_carried;
+use crate::cmd::zfs::{PropertyLine, Source as ZfsSource, Zfs};
+use crate::cmd::zoneadm::ZoneState;
+use crate::cmd::zonecfg::ZoneConfig;
+use crate::cmd::{Programs, svcs, zoneadm, zonecfg};
+use crate::job::name::{Bytes, DatasetName, Guid, ZoneName};
+use crate::job::survey::{Dataset, Kind, Property, Source, Survey, Zone};
+
+/// Gathers everything.
+///
+/// # Errors
+/// Permanent when the zone is not there, in no state to be sent, or has no dataset; transient when a
+/// command did not answer.
+pub fn survey(programs: &Programs, name: &ZoneName) -> Result<Survey, StepError> {
+    let line = zoneadm::zone(programs, name)?
+        .ok_or_else(|| StepError::permanent(format!("zone '{name}' is not on this host")))?;
+    if !matches!(line.state, ZoneState::Running | ZoneState::Installed) {
+        let text = format!("zone '{name}' is {}: only a running or installed zone can be sent", line.state);
+        return Err(StepError::permanent(text));
+    }
+    let config = programs.ok(&zonecfg::export_argv(name))?.stdout;
+    let parsed = ZoneConfig::parse(&config).map_err(|why| {
+        StepError::permanent(format!("can't read the configuration of zone '{name}': {why}"))
+    })?;
+    let zonepath = line.zonepath.to_string_lossy().into_owned();
+    let datasets = datasets(programs, &roots(programs, name, &zonepath, &parsed)?)?;
+    let running = line.state == ZoneState::Running;
+    Ok(Survey {
+        os: super::os::level(programs)?,
+        zone: Zone {
+            name: name.clone(),
+            brand: line.brand.clone().unwrap_or_else(|| parsed.brand().to_owned()),
+            zonepath,
+            running,
+            autoboot: parsed.autoboot(),
+            config,
+        },
+        datasets,
+        maintenance: if running { maintenance(programs, name)? } else { Vec::new() },
+    })
+}
+
+/// The tops of the zone's datasets: the zonepath's, the delegated ones, those of `fs` resources; none of them
+/// within another.
+fn roots(
+    programs: &Programs,
+    name: &ZoneName,
+    zonepath: &str,
+    config: &ZoneConfig,
+) -> Result<Vec<DatasetName>, StepError> {
+    let mut tops = BTreeSet::new();
+    let all = Zfs::new(programs).all_datasets(&["mountpoint"])?;
+    let mut at_zonepath = all.iter().filter(|(_, columns)| columns.first().is_some_and(|m| m == zonepath));
+    match (at_zonepath.next(), at_zonepath.next()) {
+        (Some((dataset, _)), None) => drop(tops.insert(dataset.clone())),
+        (None, _) => {
+            let text = format!(
+                "zone '{name}': no dataset is mounted at its zonepath {zonepath}; only zones on ZFS of their own can be sent"
+            );
+            return Err(StepError::permanent(text));
+        }
+        (Some((one, _)), Some((other, _))) => {
+            let text = format!("zone '{name}': both '{one}' and '{other}' have the mountpoint {zonepath}");
+            return Err(StepError::permanent(text));
+        }
+    }
+    let delegated = config.of_kind("dataset").filter_map(|resource| resource.get("name"));
+    let mounted = config.of_kind("fs").filter(|resource| resource.get("type") == Some("zfs"));
+    for text in delegated.chain(mounted.filter_map(|resource| resource.get("special"))) {
+        let dataset = DatasetName::new(text).map_err(|why| {
+            StepError::permanent(format!("zone '{name}' names a dataset that can't be one: {why}"))
+        })?;
+        if !all.iter().any(|(known, _)| *known == dataset) {
+            return Err(StepError::permanent(format!(
+                "zone '{name}' names dataset '{dataset}', which is not here"
+            )));
+        }
+        tops.insert(dataset);
+    }
+    let inner = |dataset: &DatasetName| tops.iter().any(|top| top != dataset && dataset.is_within(top));
+    Ok(tops.iter().filter(|dataset| !inner(dataset)).cloned().collect())
+}
+
+/// The tops among datasets that are known already.
+pub fn tops(names: &[DatasetName]) -> Vec<DatasetName> {
+    let known: BTreeSet<_> = names.iter().collect();
+    names.iter().filter(|name| name.parent().is_none_or(|parent| !known.contains(&parent))).cloned().collect()
+}
+
+/// Everything about `roots` and all below them, parents before children; one process.
+///
+/// # Errors
+/// When a dataset's facts are incomplete.
+pub fn datasets(programs: &Programs, roots: &[DatasetName]) -> Result<Vec<Dataset>, StepError> {
+    let lines = Zfs::new(programs).properties_below(roots)?;
+    let mut order: Vec<DatasetName> = Vec::new();
+    let mut facts: BTreeMap<DatasetName, Vec<PropertyLine>> = BTreeMap::new();
+    for line in lines {
+        // Lines about snapshots are passed over.
+        let Some(name) = line.dataset() else { continue };
+        if !facts.contains_key(&name) {
+            order.push(name.clone());
+        }
+        facts.entry(name).or_default().push(line);
+    }
+    order.into_iter().map(|name| dataset(name.clone(), facts.remove(&name).unwrap_or_default())).collect()
+}
+
+fn dataset(name: DatasetName, lines: Vec<PropertyLine>) -> Result<Dataset, StepError> {
+    let value = |property: &str| lines.iter().find(|l| l.property == property).map(|l| l.value.as_str());
+    let number = |property: &str| value(property).and_then(|v| v.parse::<u64>().ok());
+    let missing = |what: &str| StepError::permanent(format!("dataset '{name}': zfs did not tell its {what}"));
+    let guid = Guid(number("guid").ok_or_else(|| missing("guid"))?);
+    let kind = match value("type") {
+        Some("filesystem") => Kind::Filesystem,
+        Some("volume") => Kind::Volume,
+        _ => return Err(missing("type")),
+    };
+    let referenced = number("referenced").ok_or_else(|| missing("size"))?;
+    // `1.53x`, on newer software `1.53`; what was written before compression is about so much more.
+    let ratio = value("compressratio").and_then(|v| v.trim_end_matches('x').parse::<f64>().ok());
+    let logical = (referenced as f64 * ratio.unwrap_or(1.0).clamp(1.0, 1000.0)) as u64;
+    let properties = lines
+        .iter()
+        .filter(|line| is_carried(&line.property))
+        .filter_map(|line| {
+            let source = match &line.source {
+                ZfsSource::Local | ZfsSource::Received => Source::Local,
+                ZfsSource::Default => Source::Default,
+                ZfsSource::Inherited(from) => Source::Inherited(from.clone()),
+                // A mount option for now, or a property that does not apply: nothing to carry.
+                ZfsSource::Temporary | ZfsSource::None => return None,
+            };
+            Some((line.property.clone(), Property { value: line.value.clone(), source }))
+        })
+        .collect();
+    let version = number("version");
+    Ok(Dataset {
+        guid,
+        kind,
+        version,
+        referenced: Bytes(referenced),
+        logical: Bytes(logical),
+        properties,
+        name,
+    })
+}
+
+/// Services of a running zone that are in maintenance.
+fn maintenance(programs: &Programs, zone: &ZoneName) -> Result<Vec<String>, StepError> {
+    let all = svcs::all(programs, zone)?;
+    let ill = all.into_iter().filter(|(_, standing)| standing.state == SvcState::Maintenance);
+    Ok(ill.map(|(fmri, _)| fmri).collect())
+}

@@ -1,0 +1,137 @@
+//! Target: the way back from a handoff, each step the counterpart of one that may have been done, and each
+//! content with finding nothing to do. Ends with the received datasets in quarantine, where they are kept
+//! if the zone may have written to them.
+
+use std::time::Duration;
+
+use super::target::Target;
+use super::{Done, StepError, quarantine, route};
+use crate::cmd::zfs::{Fault, Zfs, argv};
+use crate::cmd::zoneadm::ZoneState;
+use crate::cmd::{zoneadm, zonecfg};
+use crate::job::event::Event;
+use crate::job::message::Verdict;
+use crate::job::name::{Bytes, DatasetName};
+use crate::job::step::{Install, Undo};
+
+/// Ensures one step of the way back.
+///
+/// # Errors
+/// What the command said; tried again until it succeeds.
+pub fn undo(target: &Target<'_>, step: Undo, age: Duration) -> Result<Done, StepError> {
+    let zone = target.job.zone();
+    let undone = |kept, written| Done::Event(Event::Undone { step, kept, written });
+    // A zone of that name with another zonepath is somebody else's: it is left alone.
+    let state = match step {
+        Undo::Halt | Undo::Detach | Undo::Unconfigure => target
+            .zone()
+            .or_else(|e| if e.kind == crate::job::retry::ErrorKind::Permanent { Ok(None) } else { Err(e) })?,
+        _ => None,
+    };
+    let state = state.map(|line| line.state);
+    match (step, state) {
+        (
+            Undo::Halt,
+            Some(ZoneState::Running | ZoneState::Ready | ZoneState::ShuttingDown | ZoneState::Down),
+        ) => {
+            target.programs.ok(&zoneadm::halt(zone))?;
+            Ok(Done::poll(format!("zone '{zone}' to halt"), age))
+        }
+        (Undo::Detach, Some(ZoneState::Installed)) => {
+            target.programs.ok(&zoneadm::detach(zone))?;
+            Ok(Done::poll(format!("zone '{zone}' to be detached"), age))
+        }
+        (Undo::Unconfigure, Some(ZoneState::Configured | ZoneState::Incomplete)) => {
+            target.programs.ok(&zonecfg::delete(zone))?;
+            Ok(Done::poll(format!("zone '{zone}' to be gone"), age))
+        }
+        (Undo::Halt | Undo::Detach | Undo::Unconfigure, None) => Ok(undone(Vec::new(), None)),
+        (Undo::Halt, Some(_)) | (Undo::Detach, Some(ZoneState::Configured)) => Ok(undone(Vec::new(), None)),
+        (Undo::Detach | Undo::Unconfigure, Some(state)) => {
+            Err(StepError::transient(format!("zone '{zone}' is {state}")))
+        }
+        (Undo::Unroute, _) => {
+            if let Some(wanted) = &target.job.request.target.route {
+                let added = target
+                    .job
+                    .installed
+                    .get(&Install::Route)
+                    .is_some_and(|note| note.as_deref() == Some(route::ADDED));
+                route::undo(target.programs, wanted, added)?;
+            }
+            Ok(undone(Vec::new(), None))
+        }
+        (Undo::Shelve, _) => {
+            let written = shelve(target)?;
+            Ok(undone(Vec::new(), written))
+        }
+        (Undo::Discard, _) => discard(target),
+    }
+}
+
+/// Every root back into quarantine, unmounted. Tells about how much was written since the snapshot.
+fn shelve(target: &Target<'_>) -> Result<Option<Bytes>, StepError> {
+    let zfs = Zfs::new(target.programs);
+    let mut written = None;
+    for root in target.layout.roots() {
+        let wanted = target.job.guids.get(&root.source).copied();
+        if wanted.is_none() || zfs.guid(&root.target.at(&target.job.snapshot))? != wanted {
+            continue;
+        }
+        let names = zfs.names_below(std::slice::from_ref(&root.target))?;
+        written = Some(Bytes(written.unwrap_or(Bytes(0)).0 + written_since(target, &zfs, &names)?.0));
+        let lines = zfs.properties(&["zoned", "mounted"], &names)?;
+        let with = |property: &str, value: &str, own: bool| -> Vec<DatasetName> {
+            let is = |line: &&crate::cmd::zfs::PropertyLine| {
+                line.property == property && line.value == value && (!own || line.source.is_own())
+            };
+            lines.iter().filter(is).filter_map(|line| line.dataset()).collect()
+        };
+        zfs.run(&argv::set("canmount", "noauto", &names))?;
+        let zoned = with("zoned", "on", true);
+        if !zoned.is_empty() {
+            zfs.run(&argv::set("zoned", "off", &zoned))?;
+        }
+        // Inner before outer.
+        for dataset in with("mounted", "yes", false).iter().rev() {
+            match zfs.run(&argv::unmount(dataset)) {
+                Err(error) if Fault::of_error(&error) == Fault::NotMounted => {}
+                other => drop(other?),
+            }
+        }
+        zfs.run(&argv::rename(&root.target, &root.quarantine))?;
+    }
+    Ok(written)
+}
+
+/// Bytes that were changed or added since the final snapshot: what only the snapshot still holds, and what
+/// the datasets have grown. A lower bound, told to people.
+fn written_since(target: &Target<'_>, zfs: &Zfs<'_>, names: &[DatasetName]) -> Result<Bytes, StepError> {
+    let snapshots: Vec<String> = names.iter().map(|name| name.at(&target.job.snapshot)).collect();
+    let number = |lines: Vec<crate::cmd::zfs::PropertyLine>, property: &str| -> u64 {
+        lines.iter().filter(|l| l.property == property).filter_map(|l| l.value.parse::<u64>().ok()).sum()
+    };
+    let now = number(zfs.properties(&["referenced"], names)?, "referenced");
+    let lines = zfs.properties(&["used", "referenced"], &snapshots)?;
+    let then = number(lines.clone(), "referenced");
+    Ok(Bytes(number(lines, "used") + now.saturating_sub(then)))
+}
+
+fn discard(target: &Target<'_>) -> Result<Done, StepError> {
+    let job = target.job;
+    let mut kept = Vec::new();
+    if job.keeps_received() {
+        let here = quarantine::found(target.programs, target.layout)?;
+        kept = target
+            .layout
+            .roots()
+            .map(|r| r.quarantine.clone())
+            .filter(|q| here.contains_key(q.as_str()))
+            .collect();
+    } else {
+        quarantine::clear(target.programs, job, target.layout)?;
+    }
+    let verdict =
+        Verdict { ok: false, error: job.failure.clone(), kept, written: job.written, ..Verdict::default() };
+    Ok(Done::Event(Event::ResultFailed { verdict: Box::new(verdict) }))
+}

@@ -1,0 +1,186 @@
+//! The lab by its own name: what a person or test does to hosts. Building, demo and benchmark are added here.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+
+use crate::faults::{self, Rule};
+use crate::world::{Host, Lab, Settings};
+use crate::zones::build::{self, ZoneSpec};
+use crate::zones::kernel::{knobs, set_knobs};
+use crate::zones::{self, life};
+
+/// Two Solaris hosts in a directory.
+#[derive(Debug, Parser)]
+#[command(name = "zmigrate-lab")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a host, or renew its settings and commands
+    Host {
+        /// The host's name
+        host: String,
+        /// The lab's directory; made where it isn't there
+        #[arg(long)]
+        dir: PathBuf,
+        /// Tells hosts' addresses and boot environments apart
+        #[arg(long, default_value_t = 1)]
+        number: u8,
+        /// A Solaris 10 host instead of OmniOS
+        #[arg(long)]
+        solaris10: bool,
+        /// Real ZFS, its programs found in this directory
+        #[arg(long, value_name = "DIR")]
+        real_zfs: Option<PathBuf>,
+    },
+    /// Install a zone that is configured and whose datasets are made and mounted
+    Install {
+        /// The host
+        host: String,
+        /// The zone
+        zone: String,
+        /// The lab's directory
+        #[arg(long)]
+        dir: PathBuf,
+        /// Boot it, too
+        #[arg(long)]
+        boot: bool,
+    },
+    /// Power off and on: zones stop without a shutdown, what is set to autoboot boots again
+    Reboot {
+        /// The host
+        host: String,
+        /// The lab's directory
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Faults of a host's commands
+    Fault {
+        /// The host
+        host: String,
+        /// The lab's directory
+        #[arg(long)]
+        dir: PathBuf,
+        #[command(subcommand)]
+        verb: FaultVerb,
+    },
+    /// A zone's manners on a host: shutdown_ms, boot_ms, stuck, milestone, maintenance …
+    Zone {
+        /// The host
+        host: String,
+        /// The zone
+        zone: String,
+        /// The lab's directory
+        #[arg(long)]
+        dir: PathBuf,
+        /// JSON object of what is to change; without it the present state is shown
+        #[arg(value_name = "JSON")]
+        change: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum FaultVerb {
+    /// Add a rule, as JSON: {"command":"zfs","contains":["receive"],"call":2,"action":{"do":"hang"}}
+    ///
+    /// Actions: {"do":"fail","text":…,"status":1,"to":"stdout","after_effect":true}, {"do":"hang"},
+    /// {"do":"die-halfway","bytes":65536}, {"do":"kill-parent","when":"before"|"halfway"|"after"}, {"do":"lie"}
+    Add {
+        /// The rule
+        rule: String,
+    },
+    /// Show the rules, with how often each matched
+    List,
+    /// Take all rules away
+    Clear,
+    /// Show the calls so far
+    Calls,
+}
+
+/// Runs a control command.
+pub fn main(argv: &[String]) -> i32 {
+    let cli = match Cli::try_parse_from(argv) {
+        Ok(cli) => cli,
+        Err(why) => {
+            let _ = why.print();
+            return why.exit_code();
+        }
+    };
+    match run(cli.verb) {
+        Ok(()) => 0,
+        Err(why) => {
+            err!("zmigrate-lab: {why:#}");
+            1
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<()> {
+    match verb {
+        Verb::Host { host, dir, number, solaris10, real_zfs } => {
+            let mut settings =
+                if solaris10 { Settings::solaris10(&host, number) } else { Settings::omnios(&host, number) };
+            if let Some(programs) = real_zfs {
+                settings.real_zfs = true;
+                settings.zfs_program = programs.join("zfs");
+                settings.zpool_program = programs.join("zpool");
+            }
+            let program = std::env::current_exe().context("find our own program")?;
+            Host::create(dir.join(&host), &settings, &program).map(drop)
+        }
+        Verb::Install { host, zone, dir, boot } => {
+            let lab = Lab::open(dir)?;
+            let host = lab.host(&host)?;
+            let config = zones::configuration(host, &zone)?
+                .with_context(|| format!("zone '{zone}' is not configured on {}", host.name()))?;
+            build::install_zone(host, &ZoneSpec { config, boot })
+        }
+        Verb::Reboot { host, dir } => life::reboot_host(Lab::open(dir)?.host(&host)?),
+        Verb::Fault { host, dir, verb } => {
+            let lab = Lab::open(dir)?;
+            let host = lab.host(&host)?;
+            match verb {
+                FaultVerb::Add { rule } => {
+                    let rule: Rule = serde_json::from_str(&rule).context("the rule")?;
+                    faults::add_rule(host, rule)?;
+                }
+                FaultVerb::List => {
+                    for rule in faults::rules(host)? {
+                        out!("{}", serde_json::to_string(&rule)?);
+                    }
+                }
+                FaultVerb::Clear => faults::set_rules(host, &[])?,
+                FaultVerb::Calls => {
+                    for call in faults::calls(host)? {
+                        let end = call.status.map_or("-".to_owned(), |status| status.to_string());
+                        out!("{:>5} {end:>4}  {}", call.seq, call.argv);
+                    }
+                }
+            }
+            Ok(())
+        }
+        Verb::Zone { host, zone, dir, change } => {
+            let lab = Lab::open(dir)?;
+            let host = lab.host(&host)?;
+            let mut value = serde_json::to_value(knobs(host, &zone)?)?;
+            match change {
+                None => out!("{}", serde_json::to_string_pretty(&value)?),
+                Some(change) => {
+                    let serde_json::Value::Object(change) = serde_json::from_str(&change)? else {
+                        bail!("what is to change must be a JSON object");
+                    };
+                    if let Some(old) = value.as_object_mut() {
+                        old.extend(change);
+                    }
+                    set_knobs(host, &zone, serde_json::from_value(value)?)?;
+                }
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What all commands share: the host they work on, how they fail, where they print.
+
+use std::io::{self, Write};
+
+use super::state::{State, Store};
+use super::usage;
+use crate::world::Host;
+
+/// One run of a command.
+pub struct Session {
+    /// The host's ZFS.
+    pub store: Store,
+    /// illumos of 2024; else Solaris 10 10/08.
+    pub modern: bool,
+}
+
+impl Session {
+    /// On a host. Its profile stands in `host.json`; without one it is illumos.
+    pub fn of(host: &Host) -> Self {
+        let settings = std::fs::read(host.state_dir().join("host.json")).unwrap_or_default();
+        let settings: serde_json::Value = serde_json::from_slice(&settings).unwrap_or_default();
+        Self { store: Store::of(host), modern: settings["profile"] != "solaris10" }
+    }
+
+    /// A state to look at.
+    pub fn read(&self) -> Result<State, Fail> {
+        Ok(self.store.read()?)
+    }
+}
+
+/// Why a command fails.
+#[derive(Debug)]
+pub enum Fail {
+    /// Called wrongly: this, then the usage text; exit 2.
+    Usage(String),
+    /// These lines on stderr; exit 1.
+    Text(String),
+    /// The lab's own trouble.
+    Io(io::Error),
+}
+
+/// A command's exit status.
+pub type Outcome = Result<i32, Fail>;
+
+impl From<io::Error> for Fail {
+    fn from(why: io::Error) -> Self {
+        Self::Io(why)
+    }
+}
+
+impl Fail {
+    /// For callers that are no commands.
+    pub fn into_io(self) -> io::Error {
+        match self {
+            Self::Usage(text) | Self::Text(text) => io::Error::other(text),
+            Self::Io(why) => why,
+        }
+    }
+}
+
+/// `cannot open 'X': dataset does not exist`, or what else keeps a name from being one.
+pub fn cannot_open(name: &str) -> Fail {
+    let reason = match super::name::check(name, super::name::Kind::Any) {
+        Ok(()) => "dataset does not exist",
+        Err(_) => "invalid dataset name",
+    };
+    Fail::Text(format!("cannot open '{name}': {reason}"))
+}
+
+/// Prints lines on stderr. Nobody may be listening: that is no fault of the command.
+pub fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Prints on stdout, whole.
+pub fn print(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Prints complaints; the status is 1 if there are any.
+pub fn status(complaints: &[String]) -> i32 {
+    for complaint in complaints {
+        complain(complaint);
+    }
+    i32::from(!complaints.is_empty())
+}
+
+/// Tells how a command ended, and its exit status.
+pub fn finish(program: &str, verb: &str, outcome: Outcome) -> i32 {
+    match outcome {
+        Ok(status) => status,
+        Err(Fail::Usage(text)) => {
+            complain(&format!("{text}\n{}", usage::of(program, verb)));
+            2
+        }
+        Err(Fail::Text(text)) => {
+            complain(&text);
+            1
+        }
+        Err(Fail::Io(why)) => {
+            complain(&format!("internal error: {why}"));
+            1
+        }
+    }
+}

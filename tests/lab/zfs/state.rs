@@ -1,0 +1,324 @@
+//! What the emulated ZFS remembers between commands, and where it keeps the data.
+//!
+//! `state.json` holds pools, datasets and mounts; it is read whole, changed under a lock and replaced by a
+//! rename. Data lies under `data/<id>/live` and `data/<id>/<snapshot's id>`: ids never change, so a rename
+//! moves no data. The lock is not held for the length of a transfer: a transfer holds a lock of its own,
+//! which dies with its process. A dataset whose receiver is dead is taken away by whichever command looks
+//! next, as a kernel takes away what a killed `zfs receive` made.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::files;
+use super::lock::Lock;
+use crate::world::Host;
+
+/// Everything that is remembered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Pools by name.
+    pub pools: BTreeMap<String, Pool>,
+    /// Filesystems by full name; byte order is the order that `zfs list` shows.
+    pub datasets: BTreeMap<String, Dataset>,
+    last_id: u64,
+}
+
+/// A pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Bytes that `zpool list` shows as SIZE.
+    pub size: u64,
+    /// 64 random bits.
+    pub guid: u64,
+    /// The transaction group counter.
+    pub txg: u64,
+    /// The filesystem version of new datasets: 5 (illumos) or 3 (Solaris 10 10/08).
+    pub zpl: u32,
+}
+
+/// A filesystem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dataset {
+    /// Names its data directory; never used again.
+    pub id: u64,
+    /// 64 random bits.
+    pub guid: u64,
+    /// Transaction group of its creation.
+    pub createtxg: u64,
+    /// Seconds since 1970.
+    pub creation: u64,
+    /// Filesystem version.
+    pub version: u32,
+    /// Properties set here, in the form that `get -p` prints.
+    #[serde(default)]
+    pub local: BTreeMap<String, String>,
+    /// The host's path at which it is mounted.
+    #[serde(default)]
+    pub mounted: Option<String>,
+    /// Oldest first.
+    #[serde(default)]
+    pub snapshots: Vec<Snapshot>,
+    /// The `zfs receive` that is filling it or its next snapshot.
+    #[serde(default)]
+    pub incoming: Option<Incoming>,
+}
+
+/// A receive in flight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incoming {
+    /// The receiving process, which holds the dataset's lock for as long as it lives.
+    pub pid: u32,
+    /// An incremental receive writes here; a full one into the dataset itself.
+    pub staged: Option<u64>,
+}
+
+/// A snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The part behind the `@`.
+    pub name: String,
+    /// Names its directory inside the dataset's.
+    pub id: u64,
+    /// What streams carry as `toguid`; a received snapshot has the sender's.
+    pub guid: u64,
+    /// Transaction group of its creation.
+    pub createtxg: u64,
+    /// Seconds since 1970; a received snapshot has the sender's.
+    pub creation: u64,
+    /// Bytes.
+    pub referenced: u64,
+    /// User properties set on it.
+    #[serde(default)]
+    pub local: BTreeMap<String, String>,
+    /// Tags of `zfs hold`, with the time of each.
+    #[serde(default)]
+    pub holds: BTreeMap<String, u64>,
+}
+
+impl State {
+    /// A number for a new directory.
+    pub fn fresh_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// Opens the next transaction group of a dataset's pool.
+    pub fn next_txg(&mut self, dataset: &str) -> u64 {
+        self.pools.get_mut(pool_of(dataset)).map_or(0, |pool| {
+            pool.txg += 3;
+            pool.txg
+        })
+    }
+
+    /// A dataset that exists.
+    pub fn dataset(&self, name: &str) -> Option<&Dataset> {
+        self.datasets.get(name)
+    }
+
+    /// The dataset and its descendants, parents first.
+    pub fn tree(&self, top: &str) -> Vec<String> {
+        let below = format!("{top}/");
+        let top = self.datasets.contains_key(top).then(|| top.to_owned());
+        top.into_iter().chain(self.below(&below).cloned()).collect()
+    }
+
+    /// Its children.
+    pub fn children<'a>(&'a self, of: &str) -> impl Iterator<Item = &'a String> {
+        let below = format!("{of}/");
+        let skip = below.len();
+        self.below_owned(below).filter(move |name| !name[skip..].contains('/'))
+    }
+
+    fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a String> {
+        self.datasets
+            .range(prefix.to_owned()..)
+            .map(|(name, _)| name)
+            .take_while(move |name| name.starts_with(prefix))
+    }
+
+    fn below_owned(&self, prefix: String) -> impl Iterator<Item = &String> {
+        self.datasets
+            .range(prefix.clone()..)
+            .map(|(name, _)| name)
+            .take_while(move |name| name.starts_with(&prefix))
+    }
+
+    /// A new dataset with a guid and a creation of now; it is not in the table yet.
+    pub fn new_dataset(&mut self, name: &str) -> io::Result<Dataset> {
+        let version = self.pools.get(pool_of(name)).map_or(5, |pool| pool.zpl);
+        Ok(Dataset {
+            id: self.fresh_id(),
+            guid: random()?,
+            createtxg: self.next_txg(name),
+            creation: now(),
+            version,
+            local: BTreeMap::new(),
+            mounted: None,
+            snapshots: Vec::new(),
+            incoming: None,
+        })
+    }
+}
+
+impl Dataset {
+    /// The snapshot of this name.
+    pub fn snapshot(&self, name: &str) -> Option<&Snapshot> {
+        self.snapshots.iter().find(|snapshot| snapshot.name == name)
+    }
+}
+
+/// `a` of `a/b/c`.
+pub fn pool_of(dataset: &str) -> &str {
+    dataset.split(['/', '@']).next().unwrap_or(dataset)
+}
+
+/// `a/b` of `a/b/c`; nothing above a pool.
+pub fn parent_of(dataset: &str) -> Option<&str> {
+    dataset.rsplit_once('/').map(|(parent, _)| parent)
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
+}
+
+/// 64 random bits, never 0.
+pub fn random() -> io::Result<u64> {
+    let mut bits = [0; 8];
+    File::open("/dev/urandom")?.read_exact(&mut bits)?;
+    Ok(u64::from_le_bytes(bits).max(1))
+}
+
+/// The place where one host's ZFS keeps its state and data.
+#[derive(Debug, Clone)]
+pub struct Store {
+    dir: PathBuf,
+    /// The host's root directory.
+    pub root: PathBuf,
+}
+
+impl Store {
+    /// The host's.
+    pub fn of(host: &Host) -> Self {
+        Self { dir: host.state_dir().join("zfs"), root: host.root.clone() }
+    }
+
+    /// A state to look at. What dead receivers left is gone from it.
+    pub fn read(&self) -> io::Result<State> {
+        let state = self.load()?;
+        if self.abandoned(&state).is_empty() {
+            return Ok(state);
+        }
+        self.change(|state| Ok(state.clone()))?
+    }
+
+    /// Changes the state under the lock. What `change` answers is handed on; whatever it made of the state
+    /// is kept, so it must not begin what it will refuse.
+    pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> io::Result<T> {
+        fs::create_dir_all(&self.dir)?;
+        let _lock = Lock::wait(&self.dir.join("lock"))?;
+        let mut state = self.load()?;
+        let before = state.clone();
+        let dead = self.abandoned(&state);
+        let mut garbage = Vec::new();
+        for name in dead {
+            garbage.extend(self.forget_incoming(&mut state, &name));
+        }
+        let answer = change(&mut state);
+        if state != before {
+            self.save(&state)?;
+        }
+        for dir in garbage {
+            files::remove(&dir)?;
+        }
+        Ok(answer)
+    }
+
+    fn load(&self) -> io::Result<State> {
+        match fs::read(self.dir.join("state.json")) {
+            Ok(text) => serde_json::from_slice(&text).map_err(io::Error::from),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(State::default()),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Not synced: a lab's host that loses power is out of its scope, a killed command isn't.
+    fn save(&self, state: &State) -> io::Result<()> {
+        let draft = self.dir.join("state.json.new");
+        let mut file = File::create(&draft)?;
+        file.write_all(&serde_json::to_vec(state)?)?;
+        fs::rename(draft, self.dir.join("state.json"))
+    }
+
+    /// Datasets with a receive whose process is gone.
+    fn abandoned(&self, state: &State) -> Vec<String> {
+        let dead = |dataset: &Dataset| match &dataset.incoming {
+            // A process's own locks don't stop it, so it must not try them.
+            Some(incoming) if incoming.pid != std::process::id() => {
+                Lock::try_exclusive(&self.flight(dataset.id)).is_ok_and(|lock| lock.is_some())
+            }
+            _ => false,
+        };
+        state.datasets.iter().filter(|(_, dataset)| dead(dataset)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Takes back what a receive into `name` has made. Answers the directories to remove once the state
+    /// no longer names them.
+    pub fn forget_incoming(&self, state: &mut State, name: &str) -> Vec<PathBuf> {
+        let Some(dataset) = state.datasets.get_mut(name) else { return Vec::new() };
+        match dataset.incoming.take() {
+            Some(Incoming { staged: Some(id), .. }) => vec![self.data(dataset.id).join(id.to_string())],
+            Some(Incoming { staged: None, .. }) => {
+                let dir = self.data(dataset.id);
+                state.datasets.remove(name);
+                vec![dir]
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// All of a dataset's data.
+    pub fn data(&self, id: u64) -> PathBuf {
+        self.dir.join("data").join(id.to_string())
+    }
+
+    /// What a mount of the dataset shows.
+    pub fn live(&self, dataset: &Dataset) -> PathBuf {
+        self.data(dataset.id).join("live")
+    }
+
+    /// What the snapshot holds.
+    pub fn frozen(&self, dataset: &Dataset, snapshot: &Snapshot) -> PathBuf {
+        self.data(dataset.id).join(snapshot.id.to_string())
+    }
+
+    /// Held by the receiver of a dataset.
+    pub fn flight(&self, id: u64) -> PathBuf {
+        self.data(id).join("incoming.lock")
+    }
+
+    /// Held, shared, by those who send a snapshot.
+    pub fn sending(&self, dataset: &Dataset, snapshot: &Snapshot) -> PathBuf {
+        self.data(dataset.id).join(format!("{}.lock", snapshot.id))
+    }
+
+    /// Makes the empty data of a new dataset.
+    pub fn make_data(&self, dataset: &Dataset) -> io::Result<()> {
+        let live = self.live(dataset);
+        // A killed command's leftover: ids that were not stored are given out again.
+        files::remove(&self.data(dataset.id))?;
+        fs::create_dir_all(self.data(dataset.id))?;
+        fs::DirBuilder::new().mode(0o755).create(live)
+    }
+
+    /// The host's absolute path as a path below its root directory.
+    pub fn in_root(&self, path: &str) -> PathBuf {
+        self.root.join(Path::new(path.trim_start_matches('/')))
+    }
+}

@@ -1,0 +1,134 @@
+//! What the zone commands want of ZFS, asked of the host's own `zfs` command as zoneadm and the brands'
+//! hooks do it, so that emulated and real ZFS answer alike. Only mounts at a place other than the
+//! property says (`mount -F zfs`) need to know which of the two it is.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+
+use crate::inner::{self, Answer};
+use crate::world::Host;
+
+fn zfs(host: &Host, args: &[&str]) -> Result<Answer> {
+    inner::ask(host, "zfs", args)
+}
+
+/// A property's value and source; `None` when there is no such dataset.
+pub fn get(host: &Host, dataset: &str, property: &str) -> Result<Option<(String, String)>> {
+    let answer = zfs(host, &["get", "-H", "-o", "value,source", property, dataset])?;
+    if answer.status != 0 {
+        return Ok(None);
+    }
+    let line = answer.stdout.lines().next().unwrap_or_default();
+    let (value, source) = line.split_once('\t').context("zfs get printed no two columns")?;
+    Ok(Some((value.to_owned(), source.to_owned())))
+}
+
+/// A property's value for a dataset and everything below it: (dataset, value), without snapshots.
+pub fn get_below(host: &Host, dataset: &str, property: &str) -> Result<Vec<(String, String)>> {
+    let answer = zfs(host, &["get", "-r", "-H", "-o", "name,value", property, dataset])?;
+    let pairs = answer.stdout.lines().filter_map(|line| line.split_once('\t'));
+    Ok(pairs
+        .filter(|(name, _)| !name.contains('@'))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
+}
+
+/// Whether there is such a filesystem or volume.
+pub fn exists(host: &Host, dataset: &str) -> Result<bool> {
+    Ok(get(host, dataset, "type")?.is_some())
+}
+
+/// Sets `name=value`; false when zfs refuses, which it says itself on our stderr.
+pub fn set(host: &Host, setting: &str, dataset: &str) -> Result<bool> {
+    said(zfs(host, &["set", setting, dataset])?)
+}
+
+/// Gives a property back to what it inherits.
+pub fn inherit(host: &Host, property: &str, dataset: &str) -> Result<bool> {
+    said(zfs(host, &["inherit", property, dataset])?)
+}
+
+/// Destroys a dataset with all that is below it.
+pub fn destroy(host: &Host, dataset: &str) -> Result<bool> {
+    said(zfs(host, &["destroy", "-r", dataset])?)
+}
+
+fn said(answer: Answer) -> Result<bool> {
+    if answer.status != 0 && !answer.stderr.is_empty() {
+        err!("{}", answer.stderr.trim_end());
+    }
+    Ok(answer.status == 0)
+}
+
+/// The filesystem whose `mountpoint` property is exactly this path, mounted or not.
+pub fn with_mountpoint(host: &Host, path: &str) -> Result<Option<String>> {
+    let answer = zfs(host, &["list", "-H", "-t", "filesystem", "-o", "name,mountpoint"])?;
+    let mut pairs = answer.stdout.lines().filter_map(|line| line.split_once('\t'));
+    Ok(pairs.find(|(_, mountpoint)| *mountpoint == path).map(|(name, _)| name.to_owned()))
+}
+
+/// What is mounted where, (dataset, path), however it came there.
+pub fn mounts(host: &Host) -> Result<Vec<(String, String)>> {
+    if !host.settings()?.real_zfs {
+        return Ok(crate::zfs::mounts(host)?);
+    }
+    let table = fs::read_to_string("/proc/self/mounts").context("/proc/self/mounts")?;
+    let fields = table.lines().filter_map(|line| {
+        let mut fields = line.split(' ');
+        Some((unescaped(fields.next()?), unescaped(fields.next()?)))
+    });
+    Ok(fields.filter(|(source, _)| !source.starts_with('/')).collect())
+}
+
+/// The mount table's `\040` and its like.
+fn unescaped(field: &str) -> String {
+    let mut text = String::new();
+    let mut rest = field;
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        match rest.get(at + 1..at + 4).and_then(|octal| u8::from_str_radix(octal, 8).ok()) {
+            Some(byte) => {
+                text.push(char::from(byte));
+                rest = &rest[at + 4..];
+            }
+            None => {
+                text.push('\\');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    text + rest
+}
+
+/// The dataset mounted at a path. Where mounts lie upon each other, the topmost one.
+pub fn mounted_at(host: &Host, path: &str) -> Result<Option<String>> {
+    Ok(mounts(host)?.into_iter().rev().find(|(_, at)| at == path).map(|(dataset, _)| dataset))
+}
+
+/// `mount -F zfs DATASET PATH`: works for legacy datasets and, other than `zfs mount`, for zoned ones.
+pub fn mount_at(host: &Host, dataset: &str, path: &str) -> Result<()> {
+    if !host.settings()?.real_zfs {
+        return Ok(crate::zfs::mount_at(host, dataset, path)?);
+    }
+    // zfs-fuse mounts by the property only, and unmounts as soon as that changes. So there a zone's root
+    // keeps a mountpoint of its own, and zoned=off, also while the zone is attached.
+    let mounted = set(host, "zoned=off", dataset)?
+        && set(host, &format!("mountpoint={path}"), dataset)?
+        && (mounted_at(host, path)?.is_some() || said(zfs(host, &["mount", dataset])?)?);
+    if !mounted {
+        bail!("{dataset} could not be mounted at {path}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mount_tables_octal_escapes_are_read() {
+        assert_eq!(unescaped("data/a\\040b"), "data/a b");
+        assert_eq!(unescaped("a\\134x\\"), "a\\x\\");
+    }
+}

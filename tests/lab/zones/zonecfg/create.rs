@@ -1,0 +1,41 @@
+//! What `zonecfg create` begins with.
+
+use std::fs;
+
+use anyhow::Result;
+
+use crate::world::Host;
+use crate::zones::config::{Config, Resource};
+use crate::zones::xml;
+
+/// `create -b`: nothing but the system's plain brand.
+pub fn blank(illumos: bool) -> Config {
+    let brand = if illumos { "ipkg" } else { "native" };
+    Config { brand: brand.into(), ip_type: "shared".into(), ..Config::default() }
+}
+
+/// `create`. illumos: the default brand's template, exclusive IP; Solaris 10: SUNWdefault, a sparse root.
+pub fn default_template(illumos: bool) -> Config {
+    if illumos {
+        return Config { brand: "lipkg".into(), ip_type: "exclusive".into(), ..Config::default() };
+    }
+    let inherited = ["/lib", "/platform", "/sbin", "/usr"];
+    let resources = inherited.map(|dir| Resource::of("inherit-pkg-dir", &[("dir", dir)])).into();
+    Config { resources, ..blank(false) }
+}
+
+/// `create -a PATH`: the document that detach left, with its zonepath replaced. `P/root` must be a
+/// directory: the data must be received and mounted first.
+pub fn detached(host: &Host, path: &str) -> Result<Result<Config, &'static str>> {
+    let document = host.path(path).join("SUNWdetached.xml");
+    let root = host.path(&format!("{path}/root"));
+    let text = match fs::read_to_string(document) {
+        Ok(text) if path.starts_with('/') && root.is_dir() => text,
+        _ => return Ok(Err("invalid path to detached zone")),
+    };
+    Ok(match xml::read(&text) {
+        Ok((config, _)) => Ok(Config { zonepath: path.to_owned(), ..config }),
+        Err(xml::Invalid::Syntax) => Err("invalid path to detached zone"),
+        Err(xml::Invalid::Unknown(_)) => Err("Cannot attach to an earlier release of the operating system"),
+    })
+}
