@@ -59,7 +59,7 @@ pub fn look(context: &Arc<Context>) -> Result<(), SpoolError> {
 
 fn is_kept_long_enough(job: &Job) -> bool {
     let Keep::For(keep) = job.request.source.keep else { return false };
-    let over = |verdict| (Utc::now() - verdict).to_std().is_ok_and(|age| age >= keep);
+    let over = |verdict: chrono::DateTime<Utc>| (Utc::now() - verdict).to_std().is_ok_and(|age| age >= keep);
     job.role == Role::Source && job.times.verdict.is_some_and(over)
 }
 

@@ -246,6 +246,10 @@ pub fn check(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
 pub fn judge(at: &At<'_>, offer: &Offer) -> Result<Judgement, StepError> {
     let job = at.job;
     let accept = at.config.accept.get(&job.peer).ok_or_else(|| nothing_accepted(at))?;
+    let faults = crate::host::check::faults(&job.id, offer);
+    if !faults.is_empty() {
+        return Ok(Judgement { refusals: faults, ..Judgement::default() });
+    }
     let layout = place(at.config, job);
     let reserved = at.context.reserved_by_others(&job.id);
     let world = gather(at.programs, &job.id, offer, accept, layout.as_ref().ok(), &reserved)?;

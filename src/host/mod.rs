@@ -93,6 +93,8 @@ impl fmt::Display for StepError {
     }
 }
 
+impl std::error::Error for StepError {}
+
 impl From<TransportError> for StepError {
     fn from(error: TransportError) -> Self {
         // A network, a mount, a full disk: all may pass.

@@ -109,6 +109,10 @@ impl Target<'_> {
                 reasons.push(format!("what was received of '{}' is not what was handed off", placed.source));
             }
         }
+        // The handoff's properties are a peer's word too, and not those of the offer.
+        let from = self.job.survey.as_ref().map(|s| s.zone.zonepath.as_str()).unwrap_or_default();
+        let overrides = &self.job.request.target.properties;
+        reasons.extend(check::judge_properties(&self.job.datasets, overrides, from, self.zonepath()));
         if reasons.is_empty() {
             Ok(done(Install::Recheck))
         } else {
@@ -125,12 +129,27 @@ impl Target<'_> {
         let all: Vec<_> = (0..self.layout.datasets.len()).map(here).collect();
         self.set(&Set { property: "canmount".into(), value: "noauto".into(), datasets: all })?;
         let wanted = self.wanted();
+        let known = self.known()?;
         for turn in [Turn::Free, Turn::Mountpoint, Turn::Share] {
-            for set in wanted.own(turn, here) {
-                self.set(&set)?;
+            for set in wanted
+                .own(turn, here)
+                .iter()
+                .filter(|set| set.property.contains(':') || known.contains(&set.property))
+            {
+                self.set(set)?;
             }
         }
         Ok(done(Install::Properties))
+    }
+
+    /// The native properties that this host's ZFS knows: others do not come along, as `plan` says.
+    fn known(&self) -> Result<std::collections::BTreeSet<String>, StepError> {
+        let first: Vec<_> = self.layout.holders.iter().take(1).cloned().collect();
+        Ok(Zfs::new(self.programs)
+            .properties(&["all"], &first)?
+            .into_iter()
+            .map(|line| line.property)
+            .collect())
     }
 
     fn set(&self, set: &Set) -> Result<(), StepError> {
@@ -204,6 +223,14 @@ impl Target<'_> {
         }
         mounts.sort_by_key(|(mountpoint, _)| mountpoint.len());
         for (mountpoint, dataset) in mounts {
+            // What was received may hold a link where a mountpoint is to be: nothing mounts through one.
+            if let Ok(real) = fs::canonicalize(mountpoint)
+                && real != Path::new(mountpoint)
+            {
+                let text =
+                    format!("{mountpoint} is {} in truth: nothing is mounted through a link", real.display());
+                return Err(StepError::permanent(text));
+            }
             match Zfs::new(self.programs).run(&argv::mount(dataset)) {
                 Err(error) if Fault::of_error(&error) == Fault::Mounted => {}
                 Err(error) if Fault::of_error(&error) == Fault::DirectoryNotEmpty => {
@@ -251,8 +278,8 @@ impl Target<'_> {
             );
             return Err(StepError::permanent(text));
         }
-        let is_here = |name: &str| self.layout.datasets.iter().any(|d| d.target.as_str() == name);
-        let faults = check::judge_config(&configured, zone, self.accept, &is_here);
+        let names: Vec<DatasetName> = self.layout.datasets.iter().map(|d| d.target.clone()).collect();
+        let faults = check::judge_config(&configured, self.accept, &names);
         if !faults.is_empty() {
             return Err(StepError::permanent(faults.join("; ")));
         }

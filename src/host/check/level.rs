@@ -1,0 +1,143 @@
+//! Brand, operating system and the way of attaching: can this zone live on this host at all?
+
+use super::{Check, Judgement, brand, shown};
+use crate::host::os::{Comparison, compare};
+use crate::job::request::Attach;
+
+/// Judges brand, level and `attach`.
+pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
+    let zone = &check.offer.request.zone;
+    let kind = check.offer.survey.zone.brand.as_str();
+    let attach = check.offer.request.target.attach;
+    if !brand::is_carried(kind) {
+        let instead = brand::instead(kind);
+        judgement.refuse(format!(
+            "zone '{zone}' has brand '{}', which is not carried in this version; {instead}",
+            shown(kind)
+        ));
+        return;
+    }
+    if attach == Attach::Force && brand::has_boot_environments(kind) {
+        judgement.refuse(format!(
+            "zone '{zone}' of brand '{kind}' can't boot after a forced attach; write attach = \"update\""
+        ));
+    }
+    if attach == Attach::UpdateAll && !brand::takes_update_all(kind) {
+        judgement.refuse(format!(
+            "zone '{zone}' of brand '{kind}': its attach has no -U; write attach = \"update\""
+        ));
+    }
+    level(check, judgement);
+}
+
+/// Strict wants the level at which a plain attach succeeds: the same one, or for brands that bring all
+/// their software a newer one. An older target is never right: nothing on it can read a newer zone's software back.
+fn level(check: &Check<'_>, judgement: &mut Judgement) {
+    let request = &check.offer.request;
+    let zone = &request.zone;
+    let kind = check.offer.survey.zone.brand.as_str();
+    let os = &check.world.os;
+    let forced = request.target.attach == Attach::Force;
+    let updated = matches!(request.target.attach, Attach::Update | Attach::UpdateAll);
+    let warn = |why: &str| format!("warning: {why}; attach = \"force\" compares nothing");
+    match compare(&check.offer.survey.os, os) {
+        Comparison::Equal => {
+            judgement.note(format!(
+                "both hosts run {} {} {} {}",
+                os.system, os.release, os.version, os.processor
+            ));
+        }
+        Comparison::Different(why) => judgement.refuse(format!("zone '{zone}' can't run on the target: {why}")),
+        Comparison::TargetOlder(why) if forced => judgement.note(warn(&format!("the target is older: {why}"))),
+        Comparison::TargetOlder(why) => judgement.refuse(format!(
+            "the target is older than the source: {why}; bring it to the source's level first"
+        )),
+        Comparison::TargetNewer(why) if forced => judgement.note(warn(&format!("the target is newer: {why}"))),
+        Comparison::TargetNewer(why) if updated => {
+            judgement.note(format!("the target is newer, the zone is updated at its attach: {why}"));
+        }
+        Comparison::TargetNewer(why) if brand::is_self_contained(kind) => {
+            judgement.note(format!("the target is newer, which is fine for a zone of brand '{kind}': {why}"));
+        }
+        Comparison::TargetNewer(why) => judgement.refuse(format!(
+            "the target is newer than the source: {why}; write attach = \"update\" to update the zone at its attach"
+        )),
+        Comparison::Unordered(why) if forced => judgement.note(warn(&format!("the levels differ: {why}"))),
+        Comparison::Unordered(why) if updated => {
+            judgement.note(format!("the levels differ, the zone is updated at its attach: {why}"));
+        }
+        Comparison::Unordered(why) => judgement.refuse(format!(
+            "the hosts' patch levels differ: {why}; bring them to one level, or write attach = \"update\""
+        )),
+        Comparison::Unknown(why) => {
+            judgement.note(format!("the hosts' levels can't be compared beforehand, the attach will: {why}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::host::check::fixture::case;
+    use crate::job::request::Attach;
+
+    #[test]
+    fn a_brand_that_is_not_carried_is_refused_with_the_tool_to_use() {
+        for (brand, tool) in
+            [("bhyve", "zadm"), ("joyent", "vmadm"), ("solaris-kz", "zoneadm migrate"), ("a\nb", "a\\nb")]
+        {
+            let mut case = case();
+            case.offer.survey.zone.brand = brand.to_owned();
+            let said = case.refusals();
+            assert!(said.contains(tool) && said.contains("is not carried"), "{said}");
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn the_levels_must_fit_the_way_of_attaching() {
+        let (older, same, newer) = ("omnios-r151044-aaaa", "omnios-r151046-aaaa", "omnios-r151048-aaaa");
+        for (brand, attach, target, refused, noted) in [
+            ("sparse", Attach::Strict, same, None, "both hosts run"),
+            ("sparse", Attach::Strict, newer, Some("attach = \"update\""), ""),
+            ("sparse", Attach::Update, newer, None, "updated at its attach"),
+            ("illumos", Attach::Strict, newer, None, "which is fine"),
+            ("illumos", Attach::Force, newer, None, "warning: the target is newer"),
+            ("sparse", Attach::Strict, older, Some("target is older"), ""),
+            ("sparse", Attach::Update, older, Some("target is older"), ""),
+            ("illumos", Attach::Force, older, None, "warning: the target is older"),
+            ("sparse", Attach::Strict, "omnios-r151046-bbbb", None, "can't be compared"),
+            ("sparse", Attach::Update, "11.4.42.111.0", Some("the systems differ"), ""),
+            ("illumos", Attach::Force, "11.4.42.111.0", Some("the systems differ"), ""),
+            ("sparse", Attach::Force, same, Some("can't boot after a forced attach"), ""),
+            ("sparse", Attach::UpdateAll, same, Some("has no -U"), ""),
+        ] {
+            let mut case = case();
+            case.offer.survey.zone.brand = brand.to_owned();
+            case.offer.survey.zone.config = case.offer.survey.zone.config.replace("brand=sparse", &format!("brand={brand}"));
+            case.offer.request.target.attach = attach;
+            case.offer.survey.os.version = same.to_owned();
+            case.world.os.version = target.to_owned();
+            let (said, findings) = (case.refusals(), case.judge().findings.join("\n"));
+            match refused {
+                Some(why) => assert!(said.contains(why), "{brand} {attach:?} {target}: {said}"),
+                None => assert_eq!(said, "", "{brand} {attach:?} {target}"),
+            }
+            assert!(findings.contains(noted), "{findings}");
+        }
+    }
+
+    #[test]
+    fn kernel_patches_without_order_are_refused_unless_the_zone_is_updated() {
+        let mut case = case();
+        for os in [&mut case.offer.survey.os, &mut case.world.os] {
+            os.release = "5.10".to_owned();
+        }
+        case.offer.survey.zone.brand = "native".to_owned();
+        case.offer.survey.zone.config = case.offer.survey.zone.config.replace("set brand=sparse\n", "");
+        case.offer.survey.os.version = "Generic_147440-01".to_owned();
+        case.world.os.version = "Generic_147147-26".to_owned();
+        assert!(case.refusals().contains("patch levels differ"));
+        case.offer.request.target.attach = Attach::UpdateAll;
+        assert_eq!(case.refusals(), "");
+    }
+}

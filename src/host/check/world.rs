@@ -1,0 +1,300 @@
+//! A look at this host: all that an offer is compared with, in a number of processes that does not depend on the zone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Reserved, zonepath};
+use crate::cmd::zfs::{PropertyLine, Zfs};
+use crate::cmd::zoneadm::{self, ZoneList};
+use crate::cmd::{CmdError, Programs};
+use crate::config::Accept;
+use crate::host::{StepError, os};
+use crate::job::layout::Layout;
+use crate::job::message::Offer;
+use crate::job::name::{Bytes, DatasetName, JobId};
+use crate::job::path;
+use crate::job::survey::OsLevel;
+
+/// The user property by which a holder in quarantine is known as a job's.
+const MARK: &str = "zmigrate:job";
+
+/// This host as it is.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// Its zones, and what zoneadm complained about.
+    pub zones: ZoneList,
+    /// Every dataset with its mountpoint, as `zfs list` shows it.
+    pub datasets: BTreeMap<DatasetName, String>,
+    /// Bytes available to the datasets under which something would land or be received.
+    pub available: BTreeMap<DatasetName, Bytes>,
+    /// Bytes in the holders of this job and of those with a reservation: parts of theirs that are no longer outstanding.
+    pub used: BTreeMap<DatasetName, Bytes>,
+    /// Those of this job's holders that exist and carry its mark.
+    pub own: Vec<DatasetName>,
+    /// The names of the native properties that this host's ZFS knows for a filesystem; `None`: could not be told.
+    pub known: Option<BTreeSet<String>>,
+    /// The newest filesystem version that this host's ZFS takes.
+    pub zpl_version: u64,
+    /// Its level.
+    pub os: OsLevel,
+    /// What is at the zonepath.
+    pub zonepath: ZonepathState,
+}
+
+/// What is on disk where the zonepath would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ZonepathState {
+    /// Nothing, or nothing that was worth a look: the path isn't one that is accepted.
+    Absent,
+    /// An empty directory.
+    Empty,
+    /// A directory with something in it.
+    NotEmpty,
+    /// Something else, or a path through something that is no directory.
+    NotADirectory,
+    /// It leads elsewhere, through a symbolic link; zoneadm refuses such a path.
+    Link(PathBuf),
+}
+
+impl World {
+    /// The nearest dataset at or above `dataset` that exists.
+    pub(super) fn existing(&self, dataset: &DatasetName) -> Option<DatasetName> {
+        std::iter::successors(Some(dataset.clone()), DatasetName::parent)
+            .find(|dataset| self.datasets.contains_key(dataset))
+    }
+
+    /// Whether `dataset` is in a holder that carries this job's mark.
+    pub(super) fn is_own(&self, dataset: &DatasetName) -> bool {
+        self.own.iter().any(|holder| dataset.is_within(holder))
+    }
+}
+
+/// Looks at this host. `layout` is `None` where nothing can be placed; `reserved` is what other accepted jobs hold.
+///
+/// # Errors
+/// As the commands fail; transient when the zonepath can't be looked at.
+pub fn gather(
+    programs: &Programs,
+    job: &JobId,
+    offer: &Offer,
+    accept: &Accept,
+    layout: Option<&Layout>,
+    reserved: &[Reserved],
+) -> Result<World, StepError> {
+    let zfs = Zfs::new(programs);
+    let mut datasets = BTreeMap::new();
+    for (name, columns) in zfs.all_datasets(&["mountpoint"])? {
+        datasets.insert(name, columns.into_iter().next().unwrap_or_default());
+    }
+    let mut world = World {
+        zones: zoneadm::zones(programs)?,
+        datasets,
+        available: BTreeMap::new(),
+        used: BTreeMap::new(),
+        own: Vec::new(),
+        known: None,
+        zpl_version: zfs.newest_version()?,
+        os: os::level(programs)?,
+        zonepath: look(zonepath(offer), accept)?,
+    };
+    let holders = layout.map(|layout| layout.holders.as_slice()).unwrap_or_default();
+    let places = places(&world, accept, layout);
+    let held: BTreeSet<_> = holders.iter().chain(reserved.iter().flat_map(|other| &other.holders)).collect();
+    let asked: BTreeSet<_> =
+        places.iter().chain(held.iter().copied()).filter(|name| world.datasets.contains_key(*name)).collect();
+    let asked: Vec<_> = asked.into_iter().cloned().collect();
+    for line in zfs.properties(&["available", "used", MARK], &asked)? {
+        take(&mut world, &line, job, holders, &places, &held)?;
+    }
+    if let Some(place) = places.first() {
+        world.known = known(zfs, place)?;
+    }
+    Ok(world)
+}
+
+/// The existing datasets whose free bytes count: the parents of the roots and what the holders are or would be made
+/// under. Within what the peer may use: nothing is asked about others.
+fn places(world: &World, accept: &Accept, layout: Option<&Layout>) -> BTreeSet<DatasetName> {
+    let Some(layout) = layout else { return BTreeSet::new() };
+    let parents = layout.roots().filter_map(|root| root.target.parent());
+    let above = layout.holders.iter().filter_map(|holder| world.existing(holder.parent().as_ref()?));
+    let accepted = |name: &DatasetName| accept.datasets.iter().any(|top| name.is_within(top));
+    parents.chain(above).filter(|name| world.datasets.contains_key(name) && accepted(name)).collect()
+}
+
+fn take(
+    world: &mut World,
+    line: &PropertyLine,
+    job: &JobId,
+    holders: &[DatasetName],
+    places: &BTreeSet<DatasetName>,
+    held: &BTreeSet<&DatasetName>,
+) -> Result<(), StepError> {
+    let Some(dataset) = line.dataset() else { return Ok(()) };
+    let bytes = || {
+        line.value.parse().map(Bytes).map_err(|_| {
+            let value = super::shown(&line.value);
+            StepError::permanent(format!("dataset '{dataset}': zfs get says {} is '{value}'", line.property))
+        })
+    };
+    match line.property.as_str() {
+        "available" if places.contains(&dataset) => {
+            world.available.insert(dataset.clone(), bytes()?);
+        }
+        "used" if held.contains(&dataset) => {
+            world.used.insert(dataset.clone(), bytes()?);
+        }
+        MARK if holders.contains(&dataset) && line.source.is_own() && line.value == job.as_str() => {
+            world.own.push(dataset);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The native properties of a filesystem of this host.
+fn known(zfs: Zfs<'_>, place: &DatasetName) -> Result<Option<BTreeSet<String>>, StepError> {
+    match zfs.properties(&["all"], std::slice::from_ref(place)) {
+        Ok(lines) => {
+            let native = lines.into_iter().map(|line| line.property).filter(|name| !name.contains(':'));
+            Ok(Some(native.collect()))
+        }
+        // A user property of this host with a line end in its value: no reason to take no zones.
+        Err(CmdError::Unreadable { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What is at `zonepath`. Only a path that the peer may use is looked at: its answer would tell what there is.
+fn look(zonepath: &str, accept: &Accept) -> Result<ZonepathState, StepError> {
+    let fine = path::zonepath(zonepath).is_ok();
+    if !fine || !accept.zonepaths.iter().any(|top| path::is_within(zonepath, top)) {
+        return Ok(ZonepathState::Absent);
+    }
+    look_at(Path::new(zonepath))
+        .map_err(|error| StepError::transient(format!("can't look at zonepath {zonepath}: {error}")))
+}
+
+fn look_at(zonepath: &Path) -> io::Result<ZonepathState> {
+    let found = match zonepath.symlink_metadata() {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Ok(ZonepathState::NotADirectory);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // zoneadm would make it and then compare the path with the resolved one.
+            return match zonepath.parent() {
+                Some(parent) => Ok(match look_at(parent)? {
+                    ZonepathState::Link(to) => ZonepathState::Link(to),
+                    ZonepathState::NotADirectory => ZonepathState::NotADirectory,
+                    _ => ZonepathState::Absent,
+                }),
+                None => Ok(ZonepathState::Absent),
+            };
+        }
+        Err(error) => return Err(error),
+    };
+    let resolved = match zonepath.canonicalize() {
+        Ok(resolved) => resolved,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ZonepathState::NotADirectory),
+        Err(error) => return Err(error),
+    };
+    if resolved != zonepath {
+        return Ok(ZonepathState::Link(resolved));
+    }
+    if !found.is_dir() {
+        return Ok(ZonepathState::NotADirectory);
+    }
+    let empty = zonepath.read_dir()?.next().is_none();
+    Ok(if empty { ZonepathState::Empty } else { ZonepathState::NotEmpty })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::check::fixture::{case, name};
+
+    #[test]
+    fn the_zonepath_is_looked_at_without_following_links() {
+        let home = tempfile::tempdir().unwrap();
+        let top = home.path().canonicalize().unwrap();
+        std::fs::create_dir(top.join("empty")).unwrap();
+        std::fs::create_dir_all(top.join("full/root")).unwrap();
+        std::fs::write(top.join("file"), "").unwrap();
+        std::os::unix::fs::symlink(top.join("empty"), top.join("link")).unwrap();
+        std::os::unix::fs::symlink(top.join("nowhere"), top.join("broken")).unwrap();
+        for (path, wanted) in [
+            ("none", ZonepathState::Absent),
+            ("empty/none/z", ZonepathState::Absent),
+            ("empty", ZonepathState::Empty),
+            ("full", ZonepathState::NotEmpty),
+            ("file", ZonepathState::NotADirectory),
+            ("file/z", ZonepathState::NotADirectory),
+            ("broken", ZonepathState::NotADirectory),
+            ("link", ZonepathState::Link(top.join("empty"))),
+            ("link/z", ZonepathState::Link(top.join("empty"))),
+        ] {
+            assert_eq!(look_at(&top.join(path)).unwrap(), wanted, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_not_accepted_is_not_looked_at() {
+        let accept = case().accept;
+        for path in ["/etc", "/export/zones/../../etc", "/"] {
+            assert_eq!(look(path, &accept).unwrap(), ZonepathState::Absent, "{path}");
+        }
+    }
+
+    #[test]
+    fn free_bytes_are_asked_of_existing_places_that_the_peer_may_use() {
+        let mut case = case();
+        let layout = case.layout().unwrap();
+        assert_eq!(places(&case.world, &case.accept, Some(&layout)), [name("data/zones")].into());
+        case.accept.quarantine = name("data/zones/other/deep");
+        let layout = case.layout().unwrap();
+        assert_eq!(places(&case.world, &case.accept, Some(&layout)), [name("data/zones")].into());
+        case.accept.datasets = vec![name("tank")];
+        assert!(places(&case.world, &case.accept, Some(&layout)).is_empty());
+    }
+
+    #[test]
+    fn a_holder_is_ours_by_its_own_mark_alone() {
+        use crate::cmd::zfs::Source;
+        let mut case = case();
+        let holders = case.layout().unwrap().holders;
+        let held = holders.iter().collect();
+        for (value, source, ours) in [
+            (case.job.as_str(), Source::Local, true),
+            (case.job.as_str(), Source::Inherited(name("data")), false),
+            ("web-20070518T033600Z-7f3a", Source::Local, false),
+        ] {
+            let property = MARK.to_owned();
+            let line =
+                PropertyLine { name: holders[0].to_string(), property, value: value.to_owned(), source };
+            case.world.own.clear();
+            take(&mut case.world, &line, &case.job, &holders, &BTreeSet::new(), &held).unwrap();
+            assert_eq!(!case.world.own.is_empty(), ours, "{line:?}");
+        }
+        let line = PropertyLine {
+            name: holders[0].to_string(),
+            property: "used".to_owned(),
+            value: "12".to_owned(),
+            source: Source::None,
+        };
+        take(&mut case.world, &line, &case.job, &holders, &BTreeSet::new(), &held).unwrap();
+        assert_eq!(case.world.used[&holders[0]], Bytes(12));
+        assert!(
+            take(
+                &mut case.world,
+                &PropertyLine { value: "1K".to_owned(), ..line },
+                &case.job,
+                &holders,
+                &BTreeSet::new(),
+                &held
+            )
+            .is_err()
+        );
+    }
+}
