@@ -1,5 +1,6 @@
 //! zmigrate moves Solaris and illumos zones between hosts.
 
+pub mod cli;
 pub mod cmd;
 pub mod config;
 pub mod daemon;

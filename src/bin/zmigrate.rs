@@ -1,1 +1,5 @@
-fn main() {}
+//! The command `zmigrate`.
+
+fn main() -> std::process::ExitCode {
+    zmigrate::cli::main()
+}

@@ -1,0 +1,234 @@
+//! `zmigrate check`: whether this host is ready, before a zone depends on it. Changes nothing, but for a probe
+//! file that is put into each peer's dropbox and taken away again.
+
+mod finding;
+mod places;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cmd::Programs;
+use crate::cmd::zfs::Zfs;
+use crate::cmd::zonename::zonename;
+use crate::config::{Config, Transport};
+use crate::job::fault::Faults;
+use crate::job::name::{HostName, JobId, ZoneName};
+use crate::transport::directory::Directory;
+
+use super::clock;
+use super::context::{Context, print, print_json};
+use super::error::CliError;
+use finding::{Finding, Level};
+
+/// Commands without which no zone can be moved.
+const COMMANDS: [&str; 6] = ["zfs", "zoneadm", "zonecfg", "zlogin", "svcs", "uname"];
+/// Those that only a request's route needs.
+const ROUTE_COMMANDS: [&str; 2] = ["route", "ifconfig"];
+
+/// What `check` takes.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Answer<'f> {
+    v: u32,
+    faults: usize,
+    warnings: usize,
+    findings: &'f [Finding],
+}
+
+/// Looks, and tells all that was found.
+///
+/// # Errors
+/// When something is a fault.
+pub fn run(file: &Path, args: &CheckArgs) -> Result<(), CliError> {
+    let mut findings = Vec::new();
+    match Context::load(file) {
+        Ok(context) => look(&context, &mut findings),
+        // Nothing else can be looked at without one.
+        Err(faults) => findings.extend(of_configuration(&faults)),
+    }
+    let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+    let (faults, warnings) = (count(Level::Fault), count(Level::Warn));
+    if args.json {
+        print_json(&Answer { v: 1, faults, warnings, findings: &findings })?;
+    } else {
+        let mut text: String = findings.iter().map(ToString::to_string).collect();
+        text.push_str(&format!("{}, {}\n", counted(faults, "fault"), counted(warnings, "warning")));
+        print(&text)?;
+    }
+    if faults > 0 { Err(CliError::quiet()) } else { Ok(()) }
+}
+
+fn counted(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+fn of_configuration(faults: &Faults) -> Vec<Finding> {
+    let remedy = "mend the file; zmigrated does not start with it";
+    faults.0.iter().map(|fault| Finding::fault("configuration", fault.to_string(), remedy)).collect()
+}
+
+fn look(context: &Context, findings: &mut Vec<Finding>) {
+    let config = &context.config;
+    findings.push(configuration(&context.file, &config.host));
+    let runs = daemon(context, findings);
+    places::spool(context.spool.dir(), runs, findings);
+    places::scratch(&config.scratch.dir, findings);
+    let programs = Programs::new(config.commands.path.clone(), config.commands.timeout);
+    commands(config, &programs, findings);
+    if programs.has("zonename") {
+        findings.push(global_zone(&programs));
+    }
+    for (peer, reached_by) in &config.peers {
+        let Transport::Directory { dropbox } = &reached_by.transport;
+        findings.push(dropbox_of(peer, dropbox));
+    }
+    for (peer, accept) in &config.accept {
+        places::dropbox(peer, &config.dropbox(peer), runs, findings);
+        if programs.has("zfs") {
+            let names: Vec<&str> = accept.datasets.iter().map(AsRef::as_ref).collect();
+            datasets(peer, &names, &programs, findings);
+        }
+    }
+    if config.peers.is_empty() && config.accept.is_empty() {
+        findings.push(Finding::warn(
+            "peers",
+            "neither a [peer.NAME] nor an [accept.NAME] is configured",
+            "name a host to send zones to, or to take zones from",
+        ));
+    }
+}
+
+fn configuration(file: &Path, host: &HostName) -> Finding {
+    let name = file.display();
+    match fs::metadata(file) {
+        // Whoever writes it chooses what root runs.
+        Ok(meta) if meta.mode() & 0o022 != 0 => Finding::fault(
+            "configuration",
+            format!("{name} can be written by others than its owner"),
+            format!("chmod go-w {name}"),
+        ),
+        _ => Finding::ok("configuration", format!("{name}, this host is {host}")),
+    }
+}
+
+/// Whether the daemon runs.
+fn daemon(context: &Context, findings: &mut Vec<Finding>) -> bool {
+    let what = "zmigrated";
+    match context.spool.daemon() {
+        Ok(Some(pid)) => {
+            findings.push(Finding::ok(what, format!("runs, pid {pid}")));
+            true
+        }
+        Ok(None) => {
+            let says = format!("does not run on {}", context.spool.dir().display());
+            findings.push(Finding::warn(what, says, "svcadm enable zmigrate"));
+            false
+        }
+        Err(error) => {
+            findings.push(Finding::fault(what, error.to_string(), "try it as root"));
+            false
+        }
+    }
+}
+
+fn commands(config: &Config, programs: &Programs, findings: &mut Vec<Finding>) {
+    let route = config.accept.values().any(|accept| accept.route);
+    let wanted = COMMANDS.into_iter().chain(["zonename"]);
+    for name in wanted.chain(ROUTE_COMMANDS.into_iter().filter(|_| route)) {
+        findings.push(match programs.find(name) {
+            Some(path) => Finding::ok("command", format!("{name} is {}", path.display())),
+            None => {
+                let path: Vec<String> =
+                    config.commands.path.iter().map(|dir| dir.display().to_string()).collect();
+                let says = format!("{name} is not in {}", path.join(", "));
+                Finding::fault("command", says, "add its directory to [commands] path")
+            }
+        });
+    }
+}
+
+fn global_zone(programs: &Programs) -> Finding {
+    match zonename(programs).as_deref() {
+        Ok("global") => Finding::ok("zone", "this is the global zone"),
+        Ok(name) => Finding::fault(
+            "zone",
+            format!("this is zone '{}', from which no zone can be moved", name.escape_debug()),
+            "run zmigrate in the global zone",
+        ),
+        Err(error) => Finding::fault("zone", error.to_string(), "zmigrate runs in the global zone only"),
+    }
+}
+
+/// Whether a peer's dropbox can be reached and written: by doing it.
+fn dropbox_of(peer: &HostName, dropbox: &Path) -> Finding {
+    let what = format!("peer {peer}");
+    let remedy = format!("mount it, or see that zmigrated runs on {peer} with an [accept.…] for this host");
+    // Only the dropbox itself is looked at; the job is one that never was.
+    let probe = ZoneName::new("probe").map(|zone| JobId::for_zone(&zone, clock::now(), 0));
+    let reached = match &probe {
+        Ok(job) => Directory::new(dropbox, job).reach().map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(why) = reached {
+        return Finding::fault(what, why, remedy);
+    }
+    // A dot name: nobody over there looks at it.
+    let file = dropbox.join("in").join(format!(".zmigrate-check-{}", std::process::id()));
+    let written = fs::OpenOptions::new().write(true).create_new(true).open(&file);
+    match written.map(drop).and_then(|()| fs::remove_file(&file)) {
+        Ok(()) => Finding::ok(what, format!("{} can be reached and written", dropbox.display())),
+        Err(error) => Finding::fault(
+            what,
+            format!("{} can't be written: {error}", dropbox.join("in").display()),
+            format!("let root of this host write there: on {peer}, share it with root= for this host"),
+        ),
+    }
+}
+
+/// Whether the datasets that a peer's zones may land in are there.
+fn datasets(peer: &HostName, names: &[&str], programs: &Programs, findings: &mut Vec<Finding>) {
+    let what = format!("accept {peer}");
+    match Zfs::new(programs).guids(names) {
+        Ok(found) => {
+            for name in names {
+                findings.push(if found.contains_key(*name) {
+                    Finding::ok(&what, format!("dataset {name} is there"))
+                } else {
+                    Finding::fault(
+                        &what,
+                        format!("dataset {name} does not exist"),
+                        format!("zfs create -p {name}"),
+                    )
+                });
+            }
+        }
+        Err(error) => findings.push(Finding::fault(what, error.to_string(), "see that zfs works here")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropbox_is_probed_and_left_as_it_was() {
+        let tmp = tempfile::tempdir().unwrap();
+        let peer = HostName::new("zhost2").unwrap();
+        assert_eq!(dropbox_of(&peer, tmp.path()).level, Level::Fault);
+        for side in ["in", "out"] {
+            fs::create_dir(tmp.path().join(side)).unwrap();
+        }
+        assert_eq!(dropbox_of(&peer, tmp.path()).level, Level::Ok);
+        assert_eq!(fs::read_dir(tmp.path().join("in")).unwrap().count(), 0);
+    }
+}

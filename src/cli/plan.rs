@@ -1,0 +1,207 @@
+//! `zmigrate plan`: what a migration would find and do on both hosts. Touches nothing; the looking is done by
+//! whoever makes the [`Plan`], here it is shown.
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::job::name::{Bytes, DatasetName, HostName};
+use crate::job::request::Request;
+
+use super::context::{Context, print, print_json};
+use super::error::CliError;
+use super::request::RequestArgs;
+use super::shown::{clean, columns, size};
+
+/// What `plan` takes.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    request: RequestArgs,
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What would happen. Its fields are the JSON of `zmigrate plan --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// The zone.
+    pub zone: String,
+    /// The source, in whose role this host looked.
+    pub source: Side,
+    /// The target; its lists are empty when it did not answer, and `refusals` says so.
+    pub target: Side,
+    /// Every reason why it would not be begun; empty: it would.
+    pub refusals: Vec<String>,
+    /// What would travel, in this order.
+    pub datasets: Vec<Travel>,
+}
+
+/// One host's part.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Side {
+    /// The host.
+    pub host: HostName,
+    /// What was found there, a line each.
+    pub findings: Vec<String>,
+    /// The commands that would run there, in order.
+    pub commands: Vec<String>,
+}
+
+/// One dataset's way.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Travel {
+    /// Its name on the source.
+    pub name: DatasetName,
+    /// Its name on the target.
+    pub to: DatasetName,
+    /// Its image's size, an estimate.
+    pub bytes: Bytes,
+}
+
+/// Reads the request, has the plan made and shows it.
+///
+/// # Errors
+/// A bad request; whatever `make` says; and when the plan has refusals, after it was shown.
+pub fn run(
+    context: &Context,
+    args: &PlanArgs,
+    make: impl FnOnce(&Context, &Request) -> Result<Plan, CliError>,
+) -> Result<(), CliError> {
+    let wanted = args.request.read(context)?;
+    show(&make(context, &wanted.request)?, args.json)
+}
+
+/// Shows a plan.
+///
+/// # Errors
+/// When it can't be written; and, after it was shown, when it has refusals.
+pub fn show(plan: &Plan, json: bool) -> Result<(), CliError> {
+    if json {
+        print_json(plan)?;
+    } else {
+        print(&text(plan))?;
+    }
+    if plan.refusals.is_empty() { Ok(()) } else { Err(CliError::quiet()) }
+}
+
+fn text(plan: &Plan) -> String {
+    let (zone, source, target) = (&plan.zone, &plan.source, &plan.target);
+    let mut text = format!("zone '{}' from {} to {}\n", clean(zone), source.host, target.host);
+    for side in [source, target] {
+        section(&mut text, &format!("found on {}", side.host), &side.findings);
+    }
+    if !plan.datasets.is_empty() {
+        let total = Bytes(plan.datasets.iter().map(|dataset| dataset.bytes.0).sum());
+        let head = format!("{} datasets, about {}", plan.datasets.len(), size(total));
+        let mut rows = Vec::new();
+        for dataset in &plan.datasets {
+            let to = if dataset.to == dataset.name { String::new() } else { format!("as {}", dataset.to) };
+            rows.push(vec![dataset.name.to_string(), size(dataset.bytes), to]);
+        }
+        let table = columns(&rows);
+        section(&mut text, &head, &table.lines().map(str::to_owned).collect::<Vec<_>>());
+    }
+    for side in [source, target] {
+        section(&mut text, &format!("commands on {}, in this order", side.host), &side.commands);
+    }
+    if plan.refusals.is_empty() {
+        text.push_str("\nnothing stands in the way; nothing has been touched\n");
+    } else {
+        let count = match plan.refusals.len() {
+            1 => "1 reason".to_owned(),
+            n => format!("{n} reasons"),
+        };
+        let head = format!("cannot migrate zone '{}' to {}: {count}", clean(zone), target.host);
+        section(&mut text, &head, &plan.refusals);
+    }
+    text
+}
+
+/// A heading and its lines, indented; nothing at all without lines.
+fn section(text: &mut String, head: &str, lines: &[String]) {
+    if lines.is_empty() {
+        return;
+    }
+    text.push_str(&format!("\n{head}\n"));
+    for line in lines {
+        text.push_str(&format!("  {}\n", clean(line)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> DatasetName {
+        DatasetName::new(text).unwrap()
+    }
+
+    fn side(host: &str, findings: &[&str], commands: &[&str]) -> Side {
+        let lines = |all: &[&str]| all.iter().map(|line| (*line).to_owned()).collect();
+        Side { host: HostName::new(host).unwrap(), findings: lines(findings), commands: lines(commands) }
+    }
+
+    fn plan() -> Plan {
+        Plan {
+            zone: "db".into(),
+            source: side(
+                "zhost1",
+                &["zone is running"],
+                &["zlogin db shutdown -y -i0", "zoneadm -z db detach"],
+            ),
+            target: side("zhost2", &["pool data has 80.0 GiB free"], &["zoneadm -z db attach"]),
+            refusals: Vec::new(),
+            datasets: vec![
+                Travel { name: name("data/db"), to: name("tank/db"), bytes: Bytes(1 << 20) },
+                Travel { name: name("data/db/tank"), to: name("data/db/tank"), bytes: Bytes(3 << 30) },
+            ],
+        }
+    }
+
+    #[test]
+    fn a_plan_shows_both_hosts_sizes_and_commands_in_order() {
+        let want = "\
+zone 'db' from zhost1 to zhost2
+
+found on zhost1
+  zone is running
+
+found on zhost2
+  pool data has 80.0 GiB free
+
+2 datasets, about 3.0 GiB
+  data/db       1.0 MiB  as tank/db
+  data/db/tank  3.0 GiB
+
+commands on zhost1, in this order
+  zlogin db shutdown -y -i0
+  zoneadm -z db detach
+
+commands on zhost2, in this order
+  zoneadm -z db attach
+
+nothing stands in the way; nothing has been touched
+";
+        assert_eq!(text(&plan()), want);
+    }
+
+    #[test]
+    fn every_refusal_is_told_and_none_can_forge_a_line() {
+        let refused = Plan { refusals: vec!["no room".into(), "name\ntaken\u{1b}".into()], ..plan() };
+        let text = text(&refused);
+        assert!(
+            text.ends_with(
+                "\ncannot migrate zone 'db' to zhost2: 2 reasons\n  no room\n  name\\ntaken\\u{1b}\n"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_json_has_whole_bytes() {
+        let json = serde_json::to_value(plan()).unwrap();
+        assert_eq!(json["datasets"][0]["bytes"], 1 << 20);
+        assert_eq!(json["source"]["commands"][1], "zoneadm -z db detach");
+    }
+}
