@@ -10,6 +10,7 @@ use crate::world::{Host, Lab, Settings};
 use crate::zones::build::{self, ZoneSpec};
 use crate::zones::kernel::{knobs, set_knobs};
 use crate::zones::{self, life};
+use crate::{demo, picture, scene};
 
 /// Two Solaris hosts in a directory.
 #[derive(Debug, Parser)]
@@ -21,6 +22,41 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Move the zone of 2007 from one host to the other, and compare everything
+    Demo(demo::Options),
+    /// Make both hosts, their pools and the zone (emulated ZFS); for tests and for playing
+    Scene {
+        /// The lab's directory; made where it isn't there
+        #[arg(long)]
+        dir: PathBuf,
+        /// What to build, as JSON; what is left out is as in the demo
+        #[arg(long, default_value = "{}")]
+        plan: String,
+    },
+    /// The part of a scene that is made on one host, in its namespaces
+    #[command(hide = true)]
+    SceneOn {
+        /// The host
+        host: String,
+        #[arg(long)]
+        dir: PathBuf,
+        #[arg(long)]
+        plan: String,
+        /// The zone, too
+        #[arg(long)]
+        zone: bool,
+    },
+    /// Everything about a dataset tree that a migration must keep, as JSON
+    Picture {
+        /// The host
+        host: String,
+        /// The lab's directory
+        #[arg(long)]
+        dir: PathBuf,
+        /// The top dataset
+        #[arg(default_value = "data/zones/dbbackup")]
+        top: String,
+    },
     /// Make a host, or renew its settings and commands
     Host {
         /// The host's name
@@ -122,6 +158,31 @@ pub fn main(argv: &[String]) -> i32 {
 
 fn run(verb: Verb) -> Result<()> {
     match verb {
+        Verb::Demo(options) => demo::run(&options),
+        Verb::Scene { dir, plan } => {
+            let plan: scene::Plan = serde_json::from_str(&plan).context("the plan")?;
+            std::fs::create_dir_all(&dir)?;
+            let dir = dir.canonicalize()?;
+            for index in 0..scene::HOSTS.len() {
+                let host = scene::make_host(&dir, index, &plan)?;
+                scene::make_pool(&host, &plan)?;
+                if index == 0 {
+                    scene::make_zone(&host, &plan)?;
+                }
+            }
+            Ok(())
+        }
+        Verb::SceneOn { host, dir, plan, zone } => {
+            let plan: scene::Plan = serde_json::from_str(&plan).context("the plan")?;
+            let lab = Lab::open(dir)?;
+            let host = lab.host(&host)?;
+            if zone { scene::make_zone(host, &plan) } else { scene::make_pool(host, &plan) }
+        }
+        Verb::Picture { host, dir, top } => {
+            let picture = picture::take(Lab::open(dir)?.host(&host)?, &top)?;
+            serde_json::to_writer(std::io::stdout().lock(), &picture)?;
+            Ok(())
+        }
         Verb::Host { host, dir, number, solaris10, real_zfs } => {
             let mut settings =
                 if solaris10 { Settings::solaris10(&host, number) } else { Settings::omnios(&host, number) };

@@ -12,33 +12,40 @@
 #[macro_use]
 mod say;
 mod control;
+mod demo;
 mod disk;
 mod faults;
 mod inner;
 mod net;
 mod os;
+mod picture;
+mod running;
+mod scene;
 mod world;
 mod zfs;
 mod zones;
 
 use std::path::Path;
-use std::process::exit;
+use std::process::ExitCode;
 
 use world::Host;
 
 /// Status of a command that the lab itself could not carry out.
 pub const LAB_FAILED: i32 = 99;
 
-fn main() {
+fn main() -> ExitCode {
     let argv: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let argv0 = argv.first().map_or("", String::as_str);
     let name = Path::new(argv0).file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    exit(match name.as_str() {
-        // The product's own programs are linked into a host's /opt/zmigrate/bin as they are; nothing
-        // of them runs under the lab's name.
+    let status = match name.as_str() {
+        // The product's own programs, linked into a host's /opt/zmigrate/bin: the very functions that the
+        // shipped programs call, so that the demo needs no second build. Tests run the shipped ones.
+        "zmigrated" => return zmigrate::daemon::main(),
+        "zmigrate" => return zmigrate::cli::main(),
         command if world::COMMANDS.contains(&command) => emulated(argv0, command, &argv[1..]),
         _ => control::main(&argv),
-    });
+    };
+    ExitCode::from(u8::try_from(status).unwrap_or(1))
 }
 
 fn emulated(argv0: &str, command: &str, args: &[String]) -> i32 {

@@ -101,6 +101,20 @@ pub fn resolve(host: &Host, path: &str) -> PathBuf {
     mounts::locate(&store, &store.read().unwrap_or_default(), path)
 }
 
+/// Where the files of a filesystem lie, mounted or not; `None` where ZFS is real.
+///
+/// # Errors
+/// The state can't be read, or there is no such dataset.
+pub fn files(host: &Host, dataset: &str) -> io::Result<Option<PathBuf>> {
+    if host.settings().is_ok_and(|settings| settings.real_zfs) {
+        return Ok(None);
+    }
+    let store = Store::of(host);
+    let state = store.read()?;
+    let found = state.dataset(dataset).ok_or_else(|| io::Error::other(format!("no dataset '{dataset}'")))?;
+    Ok(Some(store.live(found)))
+}
+
 /// What is mounted: dataset and path, by path.
 ///
 /// # Errors

@@ -1,0 +1,180 @@
+//! `zmigrate-lab demo`: both hosts, the zone of 2007, both daemons; a request is dropped, the zone moves, and
+//! everything is compared. Leaves with 0 only if every file and property is as it was.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::picture::{self, Picture};
+use crate::running::{Running, wait_for};
+use crate::scene::{self, HOSTS, Plan};
+
+/// What the demo can be told.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Megabytes of data in the zone
+    #[arg(long, default_value_t = 300, value_name = "MB")]
+    size: u64,
+    /// sparse or ipkg (OmniOS), native (Solaris 10, as in 2007)
+    #[arg(long, default_value = "sparse")]
+    brand: String,
+    /// Real ZFS by zfs-fuse, which must be installed; needs root
+    #[arg(long)]
+    real_zfs: bool,
+    /// Emulated ZFS, even where zfs-fuse could be used
+    #[arg(long, conflicts_with = "real_zfs")]
+    emulated: bool,
+    /// Build the lab here and leave it there
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Size of a part
+    #[arg(long, default_value = "16M")]
+    part: String,
+}
+
+/// Where Debian's zfs-fuse puts its programs.
+pub fn real_zfs() -> Option<PathBuf> {
+    ["/usr/sbin", "/sbin"]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|dir| dir.join("zfs-fuse").exists() && dir.join("zfs").exists())
+}
+
+/// May zfs-fuse be used here?
+pub fn can_use_real_zfs() -> bool {
+    nix::unistd::geteuid().is_root() && fs::metadata("/dev/fuse").is_ok() && real_zfs().is_some()
+}
+
+/// Both hosts up, with the zone running on the first.
+pub fn build(dir: &std::path::Path, plan: &Plan) -> Result<[Running; 2]> {
+    let json = serde_json::to_string(plan)?;
+    let lab = dir.to_string_lossy().into_owned();
+    let mut hosts = Vec::new();
+    for (index, name) in HOSTS.iter().enumerate() {
+        let running = Running::start(scene::make_host(dir, index, plan)?)?;
+        running.lab(&["scene-on", name, "--dir", &lab, "--plan", &json])?;
+        if index == 0 {
+            running.lab(&["scene-on", name, "--dir", &lab, "--plan", &json, "--zone"])?;
+        }
+        hosts.push(running);
+    }
+    hosts.try_into().map_err(|_| anyhow::anyhow!("two hosts"))
+}
+
+/// The picture of the zone on one host.
+pub fn picture(on: &Running, lab: &std::path::Path, zone: &str) -> Result<Picture> {
+    let name = on.host.name();
+    let text = on.lab(&["picture", &name, "--dir", &lab.to_string_lossy(), &format!("data/zones/{zone}")])?;
+    serde_json::from_str(&text).context("the picture")
+}
+
+/// Runs the demo.
+pub fn run(options: &Options) -> Result<()> {
+    let real = options.real_zfs || (!options.emulated && can_use_real_zfs());
+    if options.real_zfs && !can_use_real_zfs() {
+        bail!("real ZFS needs root, /dev/fuse and Debian's package zfs-fuse");
+    }
+    let plan = Plan {
+        brand: options.brand.clone(),
+        bytes: options.size << 20,
+        part: options.part.clone(),
+        real_zfs: if real { real_zfs() } else { None },
+        ..Plan::default()
+    };
+    let temporary = options.dir.is_none();
+    let dir = match &options.dir {
+        Some(dir) => dir.clone(),
+        None => std::env::temp_dir().join(format!("zmigrate-lab-{}", std::process::id())),
+    };
+    fs::create_dir_all(&dir)?;
+    let dir = dir.canonicalize()?;
+    let result = demonstrate(&dir, &plan, options);
+    if temporary {
+        fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
+    } else {
+        println!("\nThe lab is left in {}", dir.display());
+    }
+    result
+}
+
+fn heading(text: &str) {
+    println!("\n== {text}");
+}
+
+fn demonstrate(dir: &std::path::Path, plan: &Plan, options: &Options) -> Result<()> {
+    let ways = if plan.real_zfs.is_some() { "real ZFS (zfs-fuse)" } else { "emulated ZFS" };
+    println!("Building two hosts with {ways} and the zone '{}', {} MB …", plan.zone, options.size);
+    let [mut source, mut target] = build(dir, plan)?;
+    heading("before");
+    show(&source, &target, &plan.zone)?;
+    let before = picture(&source, dir, &plan.zone)?;
+
+    source.start_daemon()?;
+    target.start_daemon()?;
+    let request = format!(
+        "zone = \"{}\"\nto = \"{}\"\nticket = \"OPS-1138\"\n\n[verify]\ncommands = [\"/opt/mysql/bin/mysqladmin status\"]\n",
+        plan.zone, HOSTS[1]
+    );
+    heading(&format!("{} /var/spool/zmigrate/incoming/{}.toml", HOSTS[0], plan.zone));
+    print!("{request}");
+    let incoming = source.host.file("var/spool/zmigrate/incoming");
+    let dot = incoming.join(".request");
+    fs::write(&dot, request)?;
+    fs::rename(&dot, incoming.join(format!("{}.toml", plan.zone)))?;
+    heading(&format!("{}# zmigrate watch", HOSTS[0]));
+    let watched = source.product("zmigrate").arg("watch").status()?;
+
+    wait_for("both outcomes", Duration::from_secs(60), || {
+        !source.outcomes().is_empty() && !target.outcomes().is_empty() && at_rest(&source) && at_rest(&target)
+    })?;
+    heading("what both daemons told syslog");
+    for line in source.outcomes().iter().chain(&target.outcomes()) {
+        println!("{line}");
+    }
+    source.stop_daemon()?;
+    target.stop_daemon()?;
+    heading("after");
+    show(&source, &target, &plan.zone)?;
+    if !watched.success() {
+        bail!("the migration did not end well; see above");
+    }
+    let after = picture(&target, dir, &plan.zone)?;
+    let differences = picture::differences(&before, &after);
+    heading("compared");
+    println!(
+        "{} files and directories, {} properties with their sources: {} differences",
+        before.files.len(),
+        before.properties.len(),
+        differences.len()
+    );
+    for line in differences.iter().take(50) {
+        println!("  {line}");
+    }
+    if !differences.is_empty() {
+        bail!("the zone is not what it was");
+    }
+    Ok(())
+}
+
+/// No job is going on.
+fn at_rest(on: &Running) -> bool {
+    let active = on.host.file("var/spool/zmigrate/active");
+    let jobs = fs::read_dir(active).into_iter().flatten().flatten();
+    jobs.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')).count() == 0
+}
+
+fn show(source: &Running, target: &Running, zone: &str) -> Result<()> {
+    for on in [source, target] {
+        println!("{}# zoneadm list -cv", on.host.name());
+        print!("{}", on.ask("zoneadm", &["list", "-cv"])?);
+        println!("{}# zfs list -r data/zones", on.host.name());
+        print!(
+            "{}",
+            on.ask("zfs", &["list", "-r", "-t", "filesystem", "-o", "name,used,mountpoint", "data/zones"])?
+        );
+    }
+    let _ = zone;
+    Ok(())
+}

@@ -1,0 +1,297 @@
+//! The zone of 2007 and the two hosts around it: `dbbackup`, two MySQL replicas, six datasets, one of them
+//! delegated, one a legacy mount. Built with the hosts' own `zfs` and zone commands, emulated or real.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::inner;
+use crate::world::{Host, Settings};
+use crate::zones::build::{ZoneSpec, install_zone};
+use crate::zones::config::{Config, Resource};
+use crate::zones::kernel::{self, Knobs};
+
+/// What sort of lab.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Plan {
+    /// `sparse`, `ipkg` (OmniOS) or `native` (Solaris 10).
+    pub brand: String,
+    /// Bytes of data in all, about.
+    pub bytes: u64,
+    /// Size of a part, as the configuration takes it.
+    pub part: String,
+    /// Empty datasets besides, below the delegated one.
+    pub more_datasets: u32,
+    /// The directory with the real `zfs` and `zpool`, and where pools' files lie.
+    pub real_zfs: Option<PathBuf>,
+    /// The zone's name.
+    pub zone: String,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            brand: "sparse".into(),
+            bytes: 300 << 20,
+            part: "16M".into(),
+            more_datasets: 0,
+            real_zfs: None,
+            zone: "dbbackup".into(),
+        }
+    }
+}
+
+/// The two hosts' names.
+pub const HOSTS: [&str; 2] = ["zhost1", "zhost2"];
+
+/// Makes a host's directory, commands and configuration. Nothing of ZFS yet.
+pub fn make_host(lab: &Path, index: usize, plan: &Plan) -> Result<Host> {
+    let (name, number) = (HOSTS[index], index as u8 + 1);
+    let mut settings = match plan.brand.as_str() {
+        "native" => Settings::solaris10(name, number),
+        _ => Settings::omnios(name, number),
+    };
+    if let Some(programs) = &plan.real_zfs {
+        settings.real_zfs = true;
+        settings.zfs_program = programs.join("zfs");
+        settings.zpool_program = programs.join("zpool");
+    }
+    let program = std::env::current_exe().context("find our own program")?;
+    let host = Host::create(lab.join(name), &settings, &program)?;
+    let bin = host.file("opt/zmigrate/bin");
+    fs::create_dir_all(&bin)?;
+    for command in ["zmigrated", "zmigrate"] {
+        let link = bin.join(command);
+        let _ = fs::remove_file(&link);
+        symlink(&program, link)?;
+    }
+    for dir in ["etc/opt/zmigrate", "var/spool", "export/scratch"] {
+        fs::create_dir_all(host.file(dir))?;
+    }
+    write_configuration(lab, &host, HOSTS[1 - index], plan)?;
+    Ok(host)
+}
+
+/// Where a host's configuration lies.
+pub fn configuration(host: &Host) -> PathBuf {
+    host.file("etc/opt/zmigrate/zmigrate.toml")
+}
+
+fn write_configuration(lab: &Path, host: &Host, peer: &str, plan: &Plan) -> Result<()> {
+    let root = host.root.display();
+    let dropbox = lab.join(peer).join("export/scratch/zmigrate/dropbox").join(host.name());
+    let text = format!(
+        r#"[host]
+name = "{name}"
+[spool]
+dir = "{root}/var/spool/zmigrate"
+[scratch]
+dir = "{root}/export/scratch/zmigrate"
+max = "64G"
+part = "{part}"
+[commands]
+path = ["{root}/usr/sbin"]
+timeout = "2m"
+[jobs]
+doubt_after = "15m"
+
+[peer.{peer}]
+transport = "directory"
+dropbox = "{dropbox}"
+
+[accept.{peer}]
+datasets = ["data/zones"]
+zonepaths = ["/export/zones"]
+route = true
+"#,
+        name = host.name(),
+        part = plan.part,
+        dropbox = dropbox.display(),
+    );
+    fs::write(configuration(host), text)?;
+    Ok(())
+}
+
+/// The pool and what every host has on it.
+pub fn make_pool(host: &Host, plan: &Plan) -> Result<()> {
+    let size = 4 * plan.bytes + (2 << 30);
+    if plan.real_zfs.is_some() {
+        let file = host.file("pool");
+        File::create(&file)?.set_len(size)?;
+        zpool(host, &["create", "-m", "none", "data", &file.display().to_string()])?;
+    } else {
+        crate::zfs::create_pool(host, "data", size)?;
+        zfs(host, &["set", "mountpoint=none", "data"])?;
+    }
+    zfs(host, &["set", "compression=on", "data"])?;
+    zfs(host, &["create", "-o", "mountpoint=/export/zones", "data/zones"])
+}
+
+/// Runs a `zfs` of the host that must succeed.
+pub fn zfs(host: &Host, args: &[&str]) -> Result<()> {
+    must(host, "zfs", args)
+}
+
+fn zpool(host: &Host, args: &[&str]) -> Result<()> {
+    must(host, "zpool", args)
+}
+
+fn must(host: &Host, command: &str, args: &[&str]) -> Result<()> {
+    let answer = inner::ask(host, command, args)?;
+    if answer.status != 0 {
+        bail!("{command} {} on {}: {}{}", args.join(" "), host.name(), answer.stderr, answer.stdout);
+    }
+    Ok(())
+}
+
+/// The zone, running, with its data.
+pub fn make_zone(host: &Host, plan: &Plan) -> Result<()> {
+    let zone = &plan.zone;
+    let top = format!("data/zones/{zone}");
+    let path = format!("/export/zones/{zone}");
+    zfs(host, &["create", "-o", &format!("mountpoint={path}"), &top])?;
+    let boot_environments = plan.brand != "native";
+    if boot_environments {
+        zfs(host, &["create", "-o", "mountpoint=legacy", &format!("{top}/ROOT")])?;
+        let root = format!("{top}/ROOT/zbe");
+        zfs(host, &["create", "-o", "canmount=noauto", "-o", &format!("mountpoint={path}/root"), &root])?;
+        zfs(host, &["mount", &root])?;
+    } else {
+        fs::create_dir_all(host.path(&format!("{path}/root")))?;
+    }
+    // Shares of the data, as in the write-up: the second replica is the big one.
+    let share = |percent: u64| plan.bytes * percent / 100;
+    fill_root(&host.path(&format!("{path}/root")), share(8))?;
+    // (dataset, options, where it mounts in the end, bytes)
+    let tank = format!("{top}/tank");
+    type Row<'a> = (String, &'a [&'a str], &'a str, u64);
+    let rows: [Row; 5] = [
+        (tank.clone(), &["recordsize=8K", "atime=off"], "none", share(1)),
+        (format!("{tank}/mysql"), &["quota=40G"], "/mysql", share(24)),
+        (format!("{tank}/mysql/db1"), &["compression=off"], "/mysql/db1", share(18)),
+        (format!("{tank}/mysql/db2"), &["org.example:replica=two of 2"], "/mysql/db2", share(40)),
+        (format!("{top}/pkgsrc"), &["compression=gzip", "setuid=off"], "legacy", share(9)),
+    ];
+    for (dataset, options, mountpoint, bytes) in &rows {
+        let fill = format!("/export/lab-fill/{}", dataset.replace('/', "-"));
+        zfs(host, &["create", "-o", &format!("mountpoint={fill}"), dataset])?;
+        fill_data(&host.path(&fill), *bytes, dataset)?;
+        for option in *options {
+            zfs(host, &["set", option, dataset])?;
+        }
+        // zfs-fuse says busy for a moment after the last file was closed.
+        retried(|| zfs(host, &["unmount", dataset]))?;
+        zfs(host, &["set", "canmount=noauto", dataset])?;
+        zfs(host, &["set", &format!("mountpoint={mountpoint}"), dataset])?;
+    }
+    for number in 0..plan.more_datasets {
+        let dataset = format!("{tank}/more-{number:03}");
+        zfs(host, &["create", "-o", "canmount=noauto", "-o", "mountpoint=none", &dataset])?;
+    }
+    zfs(host, &["set", "zoned=on", &tank])?;
+    for (dataset, ..) in &rows[..4] {
+        inherit_canmount(host, dataset)?;
+    }
+    inherit_canmount(host, &rows[4].0)?;
+    kernel::set_knobs(host, zone, Knobs { writes_on_boot: false, ..Knobs::default() })?;
+    install_zone(host, &ZoneSpec { config: config(plan, &path, &tank, &rows[4].0), boot: true })
+}
+
+/// canmount has no inherited value; this takes the local one away.
+fn inherit_canmount(host: &Host, dataset: &str) -> Result<()> {
+    zfs(host, &["inherit", "-S", "canmount", dataset])
+}
+
+fn retried(mut act: impl FnMut() -> Result<()>) -> Result<()> {
+    let mut last = act();
+    for _ in 0..50 {
+        if last.is_ok() {
+            break;
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(100));
+        last = act();
+    }
+    last
+}
+
+fn config(plan: &Plan, path: &str, tank: &str, pkgsrc: &str) -> Config {
+    let net = [("physical", "nge0"), ("address", "192.0.2.10/24")];
+    let resources = vec![
+        Resource::of("fs", &[("dir", "/opt/pkgsrc"), ("special", pkgsrc), ("type", "zfs")]),
+        Resource::of("net", &net),
+        Resource::of("dataset", &[("name", tank)]),
+        Resource::of("attr", &[("name", "comment"), ("type", "string"), ("value", "database backup")]),
+    ];
+    Config {
+        name: plan.zone.clone(),
+        zonepath: path.to_owned(),
+        autoboot: true,
+        brand: plan.brand.clone(),
+        ip_type: "shared".into(),
+        globals: std::collections::BTreeMap::new(),
+        resources,
+    }
+}
+
+/// A zone's root: many small files, odd names, links, modes, and the command that the request verifies with.
+fn fill_root(root: &Path, bytes: u64) -> Result<()> {
+    fs::create_dir_all(root)?;
+    let mysql = root.join("opt/mysql/bin");
+    fs::create_dir_all(&mysql)?;
+    let admin = mysql.join("mysqladmin");
+    fs::write(&admin, "#!/bin/sh\necho 'Uptime: 7  Threads: 1  Questions: 2'\n")?;
+    fs::set_permissions(&admin, fs::Permissions::from_mode(0o755))?;
+    fs::create_dir_all(root.join("etc"))?;
+    fs::write(root.join("etc/release"), "  OmniOS v11 r151046\n")?;
+    fs::write(root.join("etc/odd name: é"), "a blank, a colon and a letter beyond ASCII\n")?;
+    symlink("release", root.join("etc/a link"))?;
+    symlink("../nowhere", root.join("etc/dangling"))?;
+    fs::hard_link(root.join("etc/release"), root.join("etc/the same file"))?;
+    let secret = root.join("etc/shadow");
+    fs::write(&secret, "root:NP:6445::::::\n")?;
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o400))?;
+    fs::create_dir_all(root.join("var/empty"))?;
+    let files = (bytes / 8192).clamp(4, 2000);
+    for number in 0..files {
+        let dir = root.join(format!("usr/lib/pkg{:02}", number % 37));
+        fs::create_dir_all(&dir)?;
+        write_noise(&dir.join(format!("file{number}")), bytes / files, number)?;
+    }
+    Ok(())
+}
+
+/// A database's directory: one large file, an empty one, and its mode.
+fn fill_data(dir: &Path, bytes: u64, name: &str) -> Result<()> {
+    let seed = name.bytes().fold(7, |seed: u64, b| seed.wrapping_mul(31).wrapping_add(u64::from(b)));
+    write_noise(&dir.join("ibdata1"), bytes, seed)?;
+    fs::write(dir.join("empty"), "")?;
+    fs::write(dir.join("auto.cnf"), format!("[auto]\n# {name}\n"))?;
+    fs::set_permissions(dir.join("ibdata1"), fs::Permissions::from_mode(0o660))?;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o750))?;
+    Ok(())
+}
+
+/// Half of it compressible, the same for the same seed.
+fn write_noise(path: &Path, bytes: u64, seed: u64) -> Result<()> {
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    let mut state = seed | 1;
+    let mut block = [0u8; 4096];
+    let mut left = bytes;
+    while left > 0 {
+        for word in block[..2048].chunks_exact_mut(8) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            word.copy_from_slice(&state.to_le_bytes());
+        }
+        let n = left.min(4096) as usize;
+        file.write_all(&block[..n])?;
+        left -= n as u64;
+    }
+    Ok(file.flush()?)
+}
