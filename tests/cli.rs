@@ -2,6 +2,7 @@
 //! that this test plays. What is said, where, and the exit status.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -419,13 +420,19 @@ fn watching_ends_with_the_job_and_says_how_it_ended() {
         ID,
         &[Event::Refused { serial: 1, reasons: vec!["no room".into(), "name taken".into()] }],
     );
-    let watching = host.command(&["watch"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut watching = host.command(&["watch"]).stdout(Stdio::piped()).spawn().unwrap();
+    // It has found the job, as its first line says, before the job ends.
+    let mut out = BufReader::new(watching.stdout.take().unwrap());
+    let mut text = String::new();
+    out.read_line(&mut text).unwrap();
+    assert!(text.ends_with(&format!("{ID}: release\n")), "{text}");
     let mut journal = Journal::open(&refused.journal(), |_| {}).unwrap();
     journal.append(at(9), &Event::Released).unwrap();
     refused = spool.end(&refused.id, Place::Failed).unwrap();
-    let said = Said::of(watching.wait_with_output().unwrap()).expect(1, &[]);
+    out.read_to_string(&mut text).unwrap();
+    assert_eq!(watching.wait().unwrap().code(), Some(1));
     let end = format!("{}: refused\n  no room\n  name taken\n", refused.id);
-    assert!(said.out.ends_with(&end), "{}", said.out);
+    assert!(text.ends_with(&end), "{text}");
     // One that ended before is told at once.
     host.run(&["watch", "db"]).expect(1, &[]);
 }

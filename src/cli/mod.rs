@@ -72,13 +72,13 @@ enum Verb {
     #[command(
         long_about = "Ask for a migration: write a request into the spool, wait until the daemon has taken it up, \
             and print the job's id, or why it could not be.\n\n\
-            The request is a zone, a peer and options, or a file (its format: zmigrate.toml's neighbour \
-            request.toml shows every key). What options can't say (properties, zonecfg commands, a route) goes into \
+            The request is a zone, a peer and options, or a file (the example request.toml that \
+            comes with zmigrate shows every key). What options can't say (properties, zonecfg commands, a route) goes into \
             a file. Times are written as 90s, 10m, 1h30m or 7d.",
         after_help = "Examples:\n  \
             zmigrate submit dbbackup zhost2\n  \
-            zmigrate submit dbbackup zhost2 --ticket OPS-1138 --not-before 2007-05-18T03:00:00Z --max-outage 2h\n  \
-            zmigrate submit dbbackup zhost2 --map data/zones=tank/zones --verify '/opt/mysql/bin/mysqladmin status'\n  \
+            zmigrate submit dbbackup zhost2 --ticket OPS-1138 --max-outage 2h\n  \
+            zmigrate submit dbbackup zhost2 --map data/zones=tank/zones --keep 7d\n  \
             zmigrate submit dbbackup.toml\n\n\
             Without a daemon the request stays in the spool until one is started (exit status 0, a warning)."
     )]
