@@ -26,7 +26,7 @@ const TOP: &str = "zmigrate:quarantine";
 
 /// What decides how received data is written: by the effective values of the destination, not by the
 /// stream's (the fact sheet of ZFS, 4.1).
-const WRITTEN_BY: [&str; 3] = ["compression", "checksum", "copies"];
+pub(super) const WRITTEN_BY: [&str; 3] = ["compression", "checksum", "copies"];
 
 /// The guids of all that is in quarantine, datasets and snapshots, by full name. Empty where there is none.
 ///

@@ -94,12 +94,15 @@ pub fn tops(names: &[DatasetName]) -> Vec<DatasetName> {
     names.iter().filter(|name| name.parent().is_none_or(|parent| !known.contains(&parent))).cloned().collect()
 }
 
-/// Everything about `roots` and all below them, parents before children; one process.
+/// Everything about `roots` and all below them, parents before children; two processes.
 ///
 /// # Errors
 /// When a dataset's facts are incomplete.
 pub fn datasets(programs: &Programs, roots: &[DatasetName]) -> Result<Vec<Dataset>, StepError> {
-    let lines = Zfs::new(programs).properties_below(roots)?;
+    let zfs = Zfs::new(programs);
+    let lines = zfs.properties_below(roots)?;
+    // Where `guid` is hidden it is not among `all` (zfs-fuse, ON of 2009).
+    let guids = zfs.guids_below(roots)?;
     let mut order: Vec<DatasetName> = Vec::new();
     let mut facts: BTreeMap<DatasetName, Vec<PropertyLine>> = BTreeMap::new();
     for line in lines {
@@ -110,14 +113,18 @@ pub fn datasets(programs: &Programs, roots: &[DatasetName]) -> Result<Vec<Datase
         }
         facts.entry(name).or_default().push(line);
     }
-    order.into_iter().map(|name| dataset(name.clone(), facts.remove(&name).unwrap_or_default())).collect()
+    let one = |name: DatasetName| {
+        let guid = guids.get(name.as_str()).copied();
+        dataset(name.clone(), guid, facts.remove(&name).unwrap_or_default())
+    };
+    order.into_iter().map(one).collect()
 }
 
-fn dataset(name: DatasetName, lines: Vec<PropertyLine>) -> Result<Dataset, StepError> {
+fn dataset(name: DatasetName, guid: Option<Guid>, lines: Vec<PropertyLine>) -> Result<Dataset, StepError> {
     let value = |property: &str| lines.iter().find(|l| l.property == property).map(|l| l.value.as_str());
     let number = |property: &str| value(property).and_then(|v| v.parse::<u64>().ok());
     let missing = |what: &str| StepError::permanent(format!("dataset '{name}': zfs did not tell its {what}"));
-    let guid = Guid(number("guid").ok_or_else(|| missing("guid"))?);
+    let guid = guid.ok_or_else(|| missing("guid"))?;
     let kind = match value("type") {
         Some("filesystem") => Kind::Filesystem,
         Some("volume") => Kind::Volume,

@@ -183,7 +183,22 @@ impl Target<'_> {
     /// What `zfs set` said.
     pub fn quotas(&self) -> Result<Done, StepError> {
         let wanted = self.wanted();
-        let now = self.now()?;
+        let mut now = self.now()?;
+        // What was set while receiving, so that data is written as on the source, has done its work.
+        let mut done_with = false;
+        for property in super::quarantine::WRITTEN_BY {
+            let set_by_us =
+                |&i: &usize| !wanted.is_own(i, property) && now[i].get(property).is_some_and(|(_, own)| *own);
+            let names: Vec<_> =
+                (0..now.len()).filter(set_by_us).map(|i| self.layout.datasets[i].target.clone()).collect();
+            for names in names.chunks(AT_ONCE) {
+                Zfs::new(self.programs).run(&argv::inherit(property, names))?;
+                done_with = true;
+            }
+        }
+        if done_with {
+            now = self.now()?;
+        }
         for set in wanted.differing(&now) {
             self.set(&set)?;
         }

@@ -116,7 +116,7 @@ impl JobBox {
         let read = self.open_dir().and_then(|dir| read::read_bounded(dir, name.as_ref(), max));
         match read {
             Ok(content) => Ok(Some(content.bytes)),
-            Err(ReadError::Io(e)) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(ReadError::Missing) => Ok(None),
             Err(e) => Err(TransportError::File {
                 what: "read",
                 path: self.inbox.join(name).display().to_string(),

@@ -83,7 +83,7 @@ impl Directory {
         let read = read::open_dir(&self.outbox).and_then(|dir| read::read_bounded(dir, name.as_ref(), max));
         match read {
             Ok(content) => Ok(Some(content.bytes)),
-            Err(ReadError::Io(e)) if e.kind() == io::ErrorKind::NotFound => self.reach().map(|()| None),
+            Err(ReadError::Missing) => self.reach().map(|()| None),
             Err(e) => Err(TransportError::File {
                 what: "read",
                 path: self.outbox.join(name).display().to_string(),

@@ -129,6 +129,8 @@ pub fn make_pool(host: &Host, plan: &Plan) -> Result<()> {
         zfs(host, &["set", "mountpoint=none", "data"])?;
     }
     zfs(host, &["set", "compression=on", "data"])?;
+    // The zone's own writes would be differences, wherever it boots.
+    kernel::set_knobs(host, &plan.zone, Knobs { writes_on_boot: false, ..Knobs::default() })?;
     zfs(host, &["create", "-o", "mountpoint=/export/zones", "data/zones"])
 }
 
@@ -198,7 +200,6 @@ pub fn make_zone(host: &Host, plan: &Plan) -> Result<()> {
         inherit_canmount(host, dataset)?;
     }
     inherit_canmount(host, &rows[4].0)?;
-    kernel::set_knobs(host, zone, Knobs { writes_on_boot: false, ..Knobs::default() })?;
     install_zone(host, &ZoneSpec { config: config(plan, &path, &tank, &rows[4].0), boot: true })
 }
 

@@ -196,7 +196,12 @@ impl Host {
         ] {
             fs::create_dir_all(root.join(dir)).with_context(|| root.join(dir).display().to_string())?;
         }
-        for command in COMMANDS {
+        // Image packaging and boot environments came after Solaris 10, its patches went before OmniOS.
+        let absent: &[&str] = match settings.profile {
+            Profile::Solaris10 => &["pkg", "beadm", "ipadm", "dladm"],
+            Profile::Omnios => &["showrev"],
+        };
+        for command in COMMANDS.iter().filter(|command| !absent.contains(command)) {
             link(program, &root.join("usr/sbin").join(command))?;
         }
         link(Path::new("sbin"), &root.join("usr/bin"))?;

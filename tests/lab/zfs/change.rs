@@ -86,7 +86,8 @@ impl Reach {
             let wanted = member.mounted || self.was_legacy && value(state, name, "canmount") == "on";
             let able =
                 value(state, name, "mountpoint").starts_with('/') && value(state, name, "canmount") != "off";
-            if wanted && able && !member.zoned && !is_zoned(state, name) {
+            let still_there = state.dataset(name).is_some_and(|dataset| dataset.mounted.is_some());
+            if wanted && able && !still_there && !member.zoned && !is_zoned(state, name) {
                 refusals.extend(mounts::mount(store, state, name)?.err());
             }
         }

@@ -46,7 +46,8 @@ pub fn inherit(session: &Session, args: &[String]) -> Outcome {
         Some(native) if native.is_readonly() => {
             return Err(Fail::Text(format!("{name} property is read-only")));
         }
-        Some(native) if !native.inherits => {
+        // -S goes back to a received value or to none, which any property can (observed on zfs-fuse).
+        Some(native) if !native.inherits && !parsed.has('S') => {
             let sizes = ["quota", "reservation", "refquota", "refreservation"];
             let hint = if sizes.contains(&name) {
                 format!("\nuse 'zfs set {name}=none' to clear")
