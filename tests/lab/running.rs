@@ -122,6 +122,15 @@ impl Running {
         self.daemon.as_ref().map(Child::id)
     }
 
+    /// Does the daemon run? One that has ended is forgotten.
+    pub fn is_daemon_alive(&mut self) -> bool {
+        let alive = self.daemon.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)));
+        if !alive {
+            self.daemon = None;
+        }
+        alive
+    }
+
     /// Ends the daemon as SMF does.
     pub fn stop_daemon(&mut self) -> Result<()> {
         let Some(mut child) = self.daemon.take() else { return Ok(()) };
