@@ -282,7 +282,8 @@ fn properties_by_hand(source: &Running, target: &Running, top: &str) -> Result<(
             rows.push((order, name, property, value));
         }
     }
-    rows.sort_by_key(|row| row.0);
+    // Children first: a dataset that leaves the inherited `none` is mounted at once.
+    rows.sort_by_key(|row| (row.0, std::cmp::Reverse(row.1)));
     for (_, name, property, value) in rows {
         target.ask("zfs", &["set", &format!("{property}={value}"), name])?;
     }
