@@ -248,6 +248,9 @@ fn by_hand(stage: &mut Stage) -> Result<Measured> {
     properties_by_hand(source, target, &top)?;
     let path = format!("/export/zones/{zone}");
     patiently(target, "zfs", &["mount", &top])?;
+    for root in datasets.iter().filter(|dataset| dataset.ends_with("/ROOT/zbe")) {
+        patiently(target, "zfs", &["mount", root])?;
+    }
     target.ask("zonecfg", &["-z", &zone, &format!("create -a {path}")])?;
     target.ask("zoneadm", &["-z", &zone, "attach"])?;
     target.ask("zoneadm", &["-z", &zone, "boot"])?;
@@ -297,21 +300,33 @@ fn by_pipe(stage: &mut Stage) -> Result<Measured> {
     target.ask("zfs", &["create", "-o", "mountpoint=none", "-o", "canmount=off", "data/pipe"])?;
     let begun = Instant::now();
     source.ask("zfs", &["snapshot", "-r", &format!("{top}@pipe")])?;
-    let mut send = source
-        .own("zfs")
-        .args(["send", "-R", &format!("{top}@pipe")])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let stream = send.stdout.take().context("zfs send has no stdout")?;
-    let received =
-        target.own("zfs").args(["receive", "-d", "-u", "data/pipe"]).stdin(Stdio::from(stream)).status()?;
-    let sent = send.wait()?;
+    if source.host.settings()?.real_zfs {
+        pipe(source, &["send", "-R", &format!("{top}@pipe")], target)?;
+    } else {
+        // -R is not emulated.
+        let listed = source.ask("zfs", &["list", "-H", "-o", "name", "-t", "filesystem", "-r", &top])?;
+        listed.lines().try_for_each(|name| pipe(source, &["send", &format!("{name}@pipe")], target))?;
+    }
     let total = begun.elapsed().as_secs_f64();
-    ensure!(sent.success() && received.success(), "zfs send -R | zfs receive -d: {sent}, {received}");
     patiently(target, "zfs", &["destroy", "-r", "data/pipe"])?;
     destroy_snapshots(source)?;
     Ok(Measured { way: "pipe", total, outage: None, scratch: 0, peak_rss_mib: None, beyond_zfs: None })
+}
+
+/// `zfs send … | zfs receive -d`.
+fn pipe(source: &Running, send: &[&str], target: &Running) -> Result<()> {
+    let mut sender = source.own("zfs").args(send).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let stream = sender.stdout.take().context("zfs send has no stdout")?;
+    let mut receiver = target.own("zfs");
+    receiver.args(["receive", "-d", "-u", "data/pipe"]).stdin(Stdio::from(stream));
+    let received = receiver.status()?;
+    let sent = sender.wait()?;
+    ensure!(
+        sent.success() && received.success(),
+        "zfs {} | zfs receive -d: {sent}, {received}",
+        send.join(" ")
+    );
+    Ok(())
 }
 
 /// (c) A request is dropped.

@@ -75,10 +75,11 @@ impl Running {
         let output = self.own(name).args(args).stdin(Stdio::null()).output()?;
         if !output.status.success() {
             bail!(
-                "{name} {} on {}: {}",
+                "{name} {} on {}: {}{}",
                 args.join(" "),
                 self.host.name(),
-                String::from_utf8_lossy(&output.stderr)
+                String::from_utf8_lossy(&output.stderr),
+                String::from_utf8_lossy(&output.stdout)
             );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
