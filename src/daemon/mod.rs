@@ -55,7 +55,12 @@ struct Args {
 
 /// The program.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    main_from(std::env::args_os())
+}
+
+/// The program, with these arguments; the first is its name.
+pub fn main_from(args: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>) -> ExitCode {
+    let args = Args::parse_from(args);
     // What is made here and by commands started here is nobody else's to write.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let ready = if args.detach {

@@ -10,7 +10,7 @@ use crate::world::{Host, Lab, Settings};
 use crate::zones::build::{self, ZoneSpec};
 use crate::zones::kernel::{knobs, set_knobs};
 use crate::zones::{self, life};
-use crate::{bench, demo, picture, real, scene};
+use crate::{bench, demo, picture, play, real, scene};
 
 /// Two Solaris hosts in a directory.
 #[derive(Debug, Parser)]
@@ -28,6 +28,29 @@ enum Verb {
     Real(real::Options),
     /// By hand, by one pipe, and by zmigrate: total, outage, scratch and memory
     Bench(bench::Options),
+    /// Two hosts to play with: built, with both daemons running (emulated ZFS)
+    Up {
+        #[command(flatten)]
+        at: play::Where,
+        /// Megabytes of data in the zone
+        #[arg(long, default_value_t = 50, value_name = "MB")]
+        size: u64,
+        /// sparse or ipkg (OmniOS), native (Solaris 10)
+        #[arg(long, default_value = "sparse")]
+        brand: String,
+    },
+    /// A shell on one of them
+    Shell {
+        /// zhost1 or zhost2
+        host: String,
+        #[command(flatten)]
+        at: play::Where,
+    },
+    /// Ends them and takes them away
+    Down {
+        #[command(flatten)]
+        at: play::Where,
+    },
     /// Make both hosts, their pools and the zone (emulated ZFS); for tests and for playing
     Scene {
         /// The lab's directory; made where it isn't there
@@ -165,6 +188,12 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Demo(options) => demo::run(&options),
         Verb::Real(options) => real::run(&options),
         Verb::Bench(options) => bench::run(&options),
+        Verb::Up { at, size, brand } => {
+            let plan = scene::Plan { bytes: size << 20, brand, ..scene::Plan::default() };
+            play::up(&at, &plan)
+        }
+        Verb::Shell { host, at } => play::shell(&at, &host),
+        Verb::Down { at } => play::down(&at),
         Verb::Scene { dir, plan } => {
             let plan: scene::Plan = serde_json::from_str(&plan).context("the plan")?;
             std::fs::create_dir_all(&dir)?;

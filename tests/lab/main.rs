@@ -20,6 +20,7 @@ mod inner;
 mod net;
 mod os;
 mod picture;
+mod play;
 mod real;
 mod running;
 mod scene;
@@ -43,12 +44,28 @@ fn main() -> ExitCode {
     let status = match name.as_str() {
         // The product's own programs, linked into a host's /opt/zmigrate/bin: the very functions that the
         // shipped programs call, so that the demo needs no second build. Tests run the shipped ones.
-        "zmigrated" => return zmigrate::daemon::main(),
-        "zmigrate" => return zmigrate::cli::main(),
+        "zmigrated" => return zmigrate::daemon::main_from(with_configuration(argv)),
+        "zmigrate" => return zmigrate::cli::main_from(with_configuration(argv)),
         command if world::COMMANDS.contains(&command) => emulated(argv0, command, &argv[1..]),
         _ => control::main(&argv),
     };
     ExitCode::from(u8::try_from(status).unwrap_or(1))
+}
+
+/// A host's program finds its configuration in /etc/opt/zmigrate; here that is below the host's directory.
+fn with_configuration(mut argv: Vec<String>) -> Vec<String> {
+    let told = argv.iter().any(|arg| arg == "-c" || arg.starts_with("--config"));
+    let program = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .map(|dir| dir.join(&argv[0]))
+        .find(|file| file.is_symlink());
+    let program = if argv[0].contains('/') { Some(Path::new(&argv[0]).to_owned()) } else { program };
+    if let Some(root) = program.as_deref().and_then(|program| program.ancestors().nth(4))
+        && !told
+    {
+        let file = root.join("etc/opt/zmigrate/zmigrate.toml");
+        argv.splice(1..1, ["-c".to_owned(), file.to_string_lossy().into_owned()]);
+    }
+    argv
 }
 
 fn emulated(argv0: &str, command: &str, args: &[String]) -> i32 {
