@@ -304,24 +304,25 @@ impl Engine {
     fn heed_operators(&mut self) -> bool {
         let mut changed = false;
         for ask in self.context.asks(&self.job.id) {
-            let answer = self.heed(&ask);
-            let line = match answer {
-                Ok(Some(event)) => {
-                    self.record(event);
-                    changed = true;
-                    format!("uid {} asked for {}", ask.by, ask.verb)
+            let asked = format!("uid {} asked for {}", ask.by, ask.verb);
+            // Journaled first: a crash in between asks again, and finds it done.
+            match self.heed(&ask) {
+                Ok(event) => {
+                    if let Some(event) = event {
+                        self.record(event);
+                        changed = true;
+                    }
+                    self.live.note(&asked);
+                    self.context.answered(&ask);
                 }
-                Ok(None) => format!("uid {} asked for {}", ask.by, ask.verb),
                 Err(why) => {
                     self.context.tell(Severity::Warning, &self.job, |line| {
                         line.field("event", "ask-refused").field("ask", &ask.verb).field("error", &why)
                     });
-                    format!("uid {} asked for {}: {why}", ask.by, ask.verb)
+                    self.live.note(&format!("{asked}: {why}"));
+                    self.context.refused(&ask, &why);
                 }
-            };
-            self.live.note(&line);
-            // Journaled first: a crash in between asks again, and finds it done.
-            self.context.answered(&ask);
+            }
         }
         changed
     }
