@@ -88,8 +88,8 @@ enum Verb {
     /// Show what a migration would find and do on both hosts, and touch nothing
     #[command(
         long_about = "Show what a migration would find and do: every reason why it would be refused here or by the \
-            peer, the datasets with their sizes and new names, and every command on both hosts in order. \
-            Takes what submit takes. Nothing is touched: the peer's daemon is asked by a file in its dropbox, which is \
+            peer, the datasets with their sizes and new names, and every command on both hosts in order (a job's id in them \
+            stands for the real one). Takes what submit takes. Nothing is touched: the peer's daemon is asked by a file in its dropbox, which is \
             taken away again. A peer that does not answer is a reason; what was found here is shown all the same.",
         after_help = "Examples:\n  \
             zmigrate plan dbbackup zhost2\n  \
@@ -122,7 +122,7 @@ enum Verb {
     /// Take a job back, before the handoff
     #[command(
         long_about = "Take a job back, before the handoff: the zone is attached and booted here again, as it was \
-            found, and what was received over there is destroyed. Behind the handoff the zone is the target's to \
+            found, and what was received over there is destroyed. After the handoff the zone is the target's to \
             give back: see rollback.",
         after_help = "Example:\n  zmigrate cancel dbbackup"
     )]
@@ -152,7 +152,7 @@ enum Verb {
     #[command(
         long_about = "Take the old copy away, on the source of a migration that went well: the zone's configuration, and \
             the datasets that were handed off, if they still are what they were then and hold nothing younger. Until \
-            then they are kept. Prints the id of the job that does it.",
+            then they are kept, or as long as the request's `keep` says. Prints the id of the job that does it.",
         after_help = "Example:\n  zmigrate finish dbbackup"
     )]
     Finish(ask::AskArgs),

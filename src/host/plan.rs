@@ -3,7 +3,7 @@
 use crate::cmd::zfs::argv;
 use crate::cmd::zoneadm::AttachMode;
 use crate::cmd::{route, zlogin, zoneadm, zonecfg};
-use crate::job::layout::{Layout, part_name, stems};
+use crate::job::layout::{Layout, part_name, stems, travel_order};
 use crate::job::name::DatasetName;
 use crate::job::record::Job;
 use crate::job::request::Attach;
@@ -23,10 +23,17 @@ pub fn source(job: &Job) -> Vec<String> {
     lines.push(zoneadm::detach(zone).to_string());
     let mark = [("zmigrate:job", job.id.as_str())];
     lines.extend(tops(&names).iter().map(|top| argv::snapshot(top, &job.snapshot, &mark).to_string()));
-    for (name, stem) in names.iter().zip(stems(&names, &job.snapshot)) {
-        lines.push(format!("{} > {} …", argv::send(name, &job.snapshot, None), part_name(&stem, 0)));
+    let stems = stems(&names, &job.snapshot);
+    for i in order(job) {
+        let send = argv::send(&names[i], &job.snapshot, None);
+        lines.push(format!("{send} > {} …", part_name(&stems[i], 0)));
     }
     lines
+}
+
+/// The order in which images travel.
+fn order(job: &Job) -> Vec<usize> {
+    travel_order(job.survey.as_ref().map(|survey| survey.datasets.as_slice()).unwrap_or_default())
 }
 
 /// The target's commands.
@@ -39,9 +46,9 @@ pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
         let options = [("mountpoint", "none"), ("canmount", "off"), ("zmigrate:job", job.id.as_str())];
         lines.push(argv::create(holder, &options).to_string());
     }
-    for (placed, stem) in layout.datasets.iter().zip(&stems) {
-        let receive = argv::receive(&placed.quarantine, &job.snapshot);
-        lines.push(format!("cat {stem}.* | {receive}"));
+    for i in order(job) {
+        let receive = argv::receive(&layout.datasets[i].quarantine, &job.snapshot);
+        lines.push(format!("cat {}.* | {receive}", stems[i]));
     }
     let here = |i: usize| layout.datasets[i].quarantine.clone();
     let all: Vec<DatasetName> = (0..layout.datasets.len()).map(here).collect();
@@ -74,6 +81,12 @@ pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
     lines.push(format!("zonecfg -z {zone} -f …  # create -a {to}, set autoboot=false"));
     lines.extend(job.request.target.zonecfg.iter().map(|command| format!("  {command}")));
     lines.extend(set(Turn::Guard, &there));
+    lines.extend(set(Turn::Canmount, &there));
+    let default: Vec<_> =
+        (0..layout.datasets.len()).filter(|&i| !wanted.is_own(i, "canmount")).map(there).collect();
+    if !default.is_empty() {
+        lines.push(argv::inherit_received("canmount", &default).to_string());
+    }
     let mode = match job.request.target.attach {
         Attach::Strict => AttachMode::Strict,
         Attach::Update => AttachMode::Update,
