@@ -48,7 +48,7 @@ pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
     }
     for i in order(job) {
         let receive = argv::receive(&layout.datasets[i].quarantine, &job.snapshot);
-        lines.push(format!("cat {}.* | {receive}", stems[i]));
+        lines.push(format!("cat {}.?????? | {receive}", stems[i]));
     }
     let here = |i: usize| layout.datasets[i].quarantine.clone();
     let all: Vec<DatasetName> = (0..layout.datasets.len()).map(here).collect();
