@@ -8,7 +8,7 @@ use crate::job::name::DatasetName;
 use crate::job::record::Job;
 use crate::job::request::Attach;
 
-use super::properties::Wanted;
+use super::properties::{Set, Wanted};
 use super::survey::tops;
 use crate::cmd::zfs::property::Turn;
 
@@ -56,19 +56,29 @@ pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
     let to = super::target::zonepath(job);
     let from = job.survey.as_ref().map(|s| s.zone.zonepath.as_str()).unwrap_or_default();
     let wanted = Wanted::new(layout, &job.datasets, &job.request, from, to);
-    let set = |turn: Turn, name: &dyn Fn(usize) -> DatasetName| -> Vec<String> {
+    // As the steps do it: of the guards what is off before the rename, the others behind it.
+    let set = |turn: Turn, name: &dyn Fn(usize) -> DatasetName, placed: bool| -> Vec<String> {
+        let due = |s: &&Set| turn != Turn::Guard || (s.value == "off") != placed;
         wanted
             .own(turn, name)
             .iter()
+            .filter(due)
             .map(|s| argv::set(&s.property, &s.value, &s.datasets).to_string())
             .collect()
     };
-    for turn in [Turn::Free, Turn::Mountpoint, Turn::Share] {
-        lines.extend(set(turn, &here));
+    for turn in [Turn::Free, Turn::Guard, Turn::Mountpoint, Turn::Share] {
+        lines.extend(set(turn, &here, false));
     }
     lines.extend(layout.roots().map(|root| argv::rename(&root.quarantine, &root.target).to_string()));
     let there = |i: usize| layout.datasets[i].target.clone();
-    lines.extend(set(Turn::Limit, &there));
+    for turn in [Turn::Limit, Turn::Guard, Turn::Canmount] {
+        lines.extend(set(turn, &there, true));
+    }
+    let default: Vec<_> =
+        (0..layout.datasets.len()).filter(|&i| !wanted.is_own(i, "canmount")).map(there).collect();
+    if !default.is_empty() {
+        lines.push(argv::inherit_received("canmount", &default).to_string());
+    }
     for (i, placed) in layout.datasets.iter().enumerate() {
         let value = |property| wanted.value(i, property).unwrap_or_default();
         if value("mountpoint").starts_with('/') && value("canmount") == "on" && value("zoned") != "on" {
@@ -80,13 +90,6 @@ pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
     }
     lines.push(format!("zonecfg -z {zone} -f …  # create -a {to}, set autoboot=false"));
     lines.extend(job.request.target.zonecfg.iter().map(|command| format!("  {command}")));
-    lines.extend(set(Turn::Guard, &there));
-    lines.extend(set(Turn::Canmount, &there));
-    let default: Vec<_> =
-        (0..layout.datasets.len()).filter(|&i| !wanted.is_own(i, "canmount")).map(there).collect();
-    if !default.is_empty() {
-        lines.push(argv::inherit_received("canmount", &default).to_string());
-    }
     let mode = match job.request.target.attach {
         Attach::Strict => AttachMode::Strict,
         Attach::Update => AttachMode::Update,
