@@ -67,7 +67,8 @@
 //! | [`cli`] | the verbs | [`spool`], [`job`], [`config`]; [`host`] and [`transport`] for `plan`, [`cmd`] for `plan` and `check` |
 //!
 //! [`host`] knows ZFS but not jobs' folders, [`spool`] knows files but not ZFS, [`job`] knows neither; only the engine in [`daemon`]
-//! knows both. `Command::new` is in `cmd/run.rs` only, clocks are in `daemon/` and `cli/clock.rs`.
+//! knows both. `Command::new` is in `cmd/run.rs` only, clocks are in `daemon/` and `cli/clock.rs`. `tests/layers.rs` has the table with its
+//! reasons, and checks it.
 //!
 //! # On disk
 //!
@@ -84,6 +85,7 @@
 //! | guarantee | by |
 //! | --- | --- |
 //! | a zone never runs, and is never attached, on two hosts; some host has all of its data; every quiet end is *migrated* or *as found* | `tests/model.rs`: every interleaving of both roles with crashes, lost and late files, operators; and seeded mistakes that it must catch |
+//! | a daemon killed at any command or journal line loses nothing | `tests/crash.rs` |
 //! | a journal cut anywhere is its whole lines | `spool/journal.rs`: `cut_at_every_byte_it_holds_the_whole_lines_before_the_cut` |
 //! | whatever is dropped ends in one place, and nothing dropped stops the daemon | `spool/incoming.rs`: `whatever_is_no_request_ends_in_rejected_with_a_reason` |
 //! | one outcome line for each job and host | `log/outcome.rs`, and on rsyslogd `tests/syslog.rs` |
