@@ -1,6 +1,6 @@
 //! What the daemon says: one line for each piece of news, by syslog(3C) and, in the foreground, on stderr.
 //!
-//! Owns the line's form ([`line`]), the outcome's fields ([`outcome`]) and the way out ([`local`]).
+//! Owns the line's form ([`mod@line`]), the outcome's fields ([`outcome`]) and the way out (`local`).
 //! Guarantees: what goes out is printable ASCII, one line, under 800 bytes; what others wrote is escaped in
 //! it. Never does: fail. Syslog is best effort by its nature (no daemon there, its queue full), so nothing
 //! may depend on a line having arrived; the journal has the truth, the job's log has the rest.

@@ -86,7 +86,8 @@ pub fn leave(
     }
     match reasons(spool, &name)?.difference(&before).next() {
         Some(reason) => {
-            let why = fs::read_to_string(reason).unwrap_or_default();
+            let text = fs::read_to_string(reason).unwrap_or_default();
+            let why = text.strip_prefix(&format!("{name}: ")).unwrap_or(&text);
             Err(CliError::failed(format!("{verb} was refused: {}", why.trim_end())))
         }
         None => Ok(Taking::Taken),

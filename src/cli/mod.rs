@@ -24,7 +24,8 @@ mod error;
 mod find;
 mod finish;
 mod look;
-pub mod plan;
+mod plan;
+mod preflight;
 mod report;
 mod request;
 mod retry;
@@ -54,6 +55,7 @@ pub use error::CliError;
     after_help = "Exit status: 0 done, 1 failed, 2 usage or a bad request.\n\n\
         A migration, from the beginning:\n  \
         zmigrate check                      is this host ready?\n  \
+        zmigrate plan dbbackup zhost2       what would happen?\n  \
         zmigrate submit dbbackup zhost2     move zone dbbackup to zhost2\n  \
         zmigrate watch                      see it move\n  \
         zmigrate finish dbbackup            take the old copy away, some days later"
@@ -83,6 +85,19 @@ enum Verb {
             Without a daemon the request stays in the spool until one is started (exit status 0, a warning)."
     )]
     Submit(Box<submit::SubmitArgs>),
+    /// Show what a migration would find and do on both hosts, and touch nothing
+    #[command(
+        long_about = "Show what a migration would find and do: every reason why it would be refused here or by the \
+            peer, the datasets with their sizes and new names, and every command on both hosts in order (a job's id in them \
+            stands for the real one). Takes what submit takes. Nothing is touched: the peer's daemon is asked by a file in its dropbox, which is \
+            taken away again. A peer that does not answer is a reason; what was found here is shown all the same.",
+        after_help = "Examples:\n  \
+            zmigrate plan dbbackup zhost2\n  \
+            zmigrate plan dbbackup zhost2 --map data/zones=tank/zones --json\n  \
+            zmigrate plan dbbackup.toml && zmigrate submit dbbackup.toml\n\n\
+            Exit status: 0 it would be begun, 1 something stands in the way, 2 usage or a bad request."
+    )]
+    Plan(Box<plan::PlanArgs>),
     /// Show jobs and where they stand
     #[command(
         long_about = "Show jobs and where they stand: the step that is due, since when, what it waits for, the last \
@@ -107,7 +122,7 @@ enum Verb {
     /// Take a job back, before the handoff
     #[command(
         long_about = "Take a job back, before the handoff: the zone is attached and booted here again, as it was \
-            found, and what was received over there is destroyed. Behind the handoff the zone is the target's to \
+            found, and what was received over there is destroyed. After the handoff the zone is the target's to \
             give back: see rollback.",
         after_help = "Example:\n  zmigrate cancel dbbackup"
     )]
@@ -137,7 +152,7 @@ enum Verb {
     #[command(
         long_about = "Take the old copy away, on the source of a migration that went well: the zone's configuration, and \
             the datasets that were handed off, if they still are what they were then and hold nothing younger. Until \
-            then they are kept. Prints the id of the job that does it.",
+            then they are kept, or as long as the request's `keep` says. Prints the id of the job that does it.",
         after_help = "Example:\n  zmigrate finish dbbackup"
     )]
     Finish(ask::AskArgs),
@@ -183,6 +198,7 @@ fn run(line: &Line) -> Result<(), CliError> {
     let context = Context::load(&line.config)?;
     match &line.verb {
         Verb::Submit(args) => submit::run(&context, args),
+        Verb::Plan(args) => plan::run(&context, args),
         Verb::Status(args) => status::run(&context, args),
         Verb::Watch(args) => watch::run(&context, args),
         Verb::Cancel(args) => cancel::run(&context, args),

@@ -1,14 +1,17 @@
-//! `zmigrate plan`: what a migration would find and do on both hosts. Touches nothing; the looking is done by
-//! whoever makes the [`Plan`], here it is shown.
+//! `zmigrate plan`: what a migration would find and do on both hosts. Touches nothing; the looking is done in
+//! [`preflight`], here it is shown.
+
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 
 use crate::job::name::{Bytes, DatasetName, HostName};
-use crate::job::request::Request;
+use crate::job::units;
 
 use super::context::{Context, print, print_json};
 use super::error::CliError;
+use super::preflight;
 use super::request::RequestArgs;
 use super::shown::{clean, columns, size};
 
@@ -17,6 +20,9 @@ use super::shown::{clean, columns, size};
 pub struct PlanArgs {
     #[command(flatten)]
     request: RequestArgs,
+    /// How long the peer may take to answer
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    wait: Duration,
     /// Write JSON
     #[arg(long)]
     json: bool,
@@ -59,24 +65,20 @@ pub struct Travel {
     pub bytes: Bytes,
 }
 
-/// Reads the request, has the plan made and shows it.
+/// Reads the request, makes the plan and shows it.
 ///
 /// # Errors
-/// A bad request; whatever `make` says; and when the plan has refusals, after it was shown.
-pub fn run(
-    context: &Context,
-    args: &PlanArgs,
-    make: impl FnOnce(&Context, &Request) -> Result<Plan, CliError>,
-) -> Result<(), CliError> {
+/// A bad request; a zone that can't be looked at; and when the plan has refusals, after it was shown.
+pub fn run(context: &Context, args: &PlanArgs) -> Result<(), CliError> {
     let wanted = args.request.read(context)?;
-    show(&make(context, &wanted.request)?, args.json)
+    show(&preflight::make(context, &wanted.request, args.wait)?, args.json)
 }
 
 /// Shows a plan.
 ///
 /// # Errors
 /// When it can't be written; and, after it was shown, when it has refusals.
-pub fn show(plan: &Plan, json: bool) -> Result<(), CliError> {
+fn show(plan: &Plan, json: bool) -> Result<(), CliError> {
     if json {
         print_json(plan)?;
     } else {

@@ -63,7 +63,7 @@ pub struct RequestArgs {
     /// Leave the zone down on the peer, even if it runs here
     #[arg(long, requires = "peer")]
     no_boot: bool,
-    /// Run CMD in the zone after its boot; it must exit 0. May be repeated
+    /// Run CMD in the zone after its boot, again and again until it exits 0. May be repeated
     #[arg(long, requires = "peer", value_name = "CMD")]
     verify: Vec<String>,
     /// How long boot and verify commands may take together [default: 5m]

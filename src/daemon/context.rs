@@ -15,8 +15,8 @@ use crate::job::name::{HostName, JobId, ZoneName};
 use crate::job::phase::Phase;
 use crate::job::record::{Job, Role};
 use crate::log::{Line, Log, Severity};
-use crate::spool::Spool;
 use crate::spool::asks::Ask;
+use crate::spool::{Spool, SpoolError};
 
 /// Shared by the main loop and all job threads.
 pub struct Context {
@@ -208,7 +208,16 @@ impl Context {
 
     /// An ask has been dealt with: it is gone from the spool and from here.
     pub fn answered(&self, ask: &Ask) {
-        if let Err(error) = self.spool.answered(ask) {
+        self.dealt_with(ask, self.spool.answered(ask));
+    }
+
+    /// An ask can't be done: the asker finds the reason in the spool.
+    pub fn refused(&self, ask: &Ask, why: &str) {
+        self.dealt_with(ask, self.spool.refuse_ask(ask, why));
+    }
+
+    fn dealt_with(&self, ask: &Ask, gone: Result<(), SpoolError>) {
+        if let Err(error) = gone {
             let line = Line::new().field("event", "ask-stays").field("job", &ask.job).field("error", error);
             self.log.write(Severity::Warning, &line);
         }

@@ -2,7 +2,7 @@
 //! A restarted daemon does nothing else, so recovery is this very loop.
 //!
 //! Guarantees: an event is on disk before anything that follows from it is done; nothing but this thread writes
-//! the job's journal. A step that fails is tried again, given up or held as [`retry::decide`] says; what is
+//! the job's journal. A step that fails is tried again, given up or held as [`decide`] says; what is
 //! held alerts, once an hour, until it works or an operator acts.
 
 use std::sync::Arc;
@@ -328,24 +328,25 @@ impl Engine {
     fn heed_operators(&mut self) -> bool {
         let mut changed = false;
         for ask in self.context.asks(&self.job.id) {
-            let answer = self.heed(&ask);
-            let line = match answer {
-                Ok(Some(event)) => {
-                    self.record(event);
-                    changed = true;
-                    format!("uid {} asked for {}", ask.by, ask.verb)
+            let asked = format!("uid {} asked for {}", ask.by, ask.verb);
+            // Journaled first: a crash in between asks again, and finds it done.
+            match self.heed(&ask) {
+                Ok(event) => {
+                    if let Some(event) = event {
+                        self.record(event);
+                        changed = true;
+                    }
+                    self.live.note(&asked);
+                    self.context.answered(&ask);
                 }
-                Ok(None) => format!("uid {} asked for {}", ask.by, ask.verb),
                 Err(why) => {
                     self.context.tell(Severity::Warning, &self.job, |line| {
                         line.field("event", "ask-refused").field("ask", &ask.verb).field("error", &why)
                     });
-                    format!("uid {} asked for {}: {why}", ask.by, ask.verb)
+                    self.live.note(&format!("{asked}: {why}"));
+                    self.context.refused(&ask, &why);
                 }
-            };
-            self.live.note(&line);
-            // Journaled first: a crash in between asks again, and finds it done.
-            self.context.answered(&ask);
+            }
         }
         changed
     }

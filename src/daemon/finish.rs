@@ -35,15 +35,17 @@ pub fn look(context: &Arc<Context>) -> Result<(), SpoolError> {
             (_, Some(_)) => Err("it is over".to_owned()),
             (_, None) => Err("there is no such job".to_owned()),
         };
-        if let Err(why) = answer {
-            let line = Line::new()
-                .field("job", &ask.job)
-                .field("event", "ask-refused")
-                .field("ask", &ask.verb)
-                .field("error", why);
-            context.log.write(Severity::Warning, &line);
-        }
-        context.answered(&ask);
+        let Err(why) = answer else {
+            context.answered(&ask);
+            continue;
+        };
+        let line = Line::new()
+            .field("job", &ask.job)
+            .field("event", "ask-refused")
+            .field("ask", &ask.verb)
+            .field("error", &why);
+        context.log.write(Severity::Warning, &line);
+        context.refused(&ask, &why);
     }
     if context.is_keep_due() {
         for dir in context.spool.jobs(Place::Done)? {

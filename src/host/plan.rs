@@ -3,12 +3,12 @@
 use crate::cmd::zfs::argv;
 use crate::cmd::zoneadm::AttachMode;
 use crate::cmd::{route, zlogin, zoneadm, zonecfg};
-use crate::job::layout::{Layout, part_name, stems};
+use crate::job::layout::{Layout, part_name, stems, travel_order};
 use crate::job::name::DatasetName;
 use crate::job::record::Job;
 use crate::job::request::Attach;
 
-use super::properties::Wanted;
+use super::properties::{Set, Wanted};
 use super::survey::tops;
 use crate::cmd::zfs::property::Turn;
 
@@ -23,10 +23,17 @@ pub fn source(job: &Job) -> Vec<String> {
     lines.push(zoneadm::detach(zone).to_string());
     let mark = [("zmigrate:job", job.id.as_str())];
     lines.extend(tops(&names).iter().map(|top| argv::snapshot(top, &job.snapshot, &mark).to_string()));
-    for (name, stem) in names.iter().zip(stems(&names, &job.snapshot)) {
-        lines.push(format!("{} > {} …", argv::send(name, &job.snapshot, None), part_name(&stem, 0)));
+    let stems = stems(&names, &job.snapshot);
+    for i in order(job) {
+        let send = argv::send(&names[i], &job.snapshot, None);
+        lines.push(format!("{send} > {} …", part_name(&stems[i], 0)));
     }
     lines
+}
+
+/// The order in which images travel.
+fn order(job: &Job) -> Vec<usize> {
+    travel_order(job.survey.as_ref().map(|survey| survey.datasets.as_slice()).unwrap_or_default())
 }
 
 /// The target's commands.
@@ -39,9 +46,9 @@ pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
         let options = [("mountpoint", "none"), ("canmount", "off"), ("zmigrate:job", job.id.as_str())];
         lines.push(argv::create(holder, &options).to_string());
     }
-    for (placed, stem) in layout.datasets.iter().zip(&stems) {
-        let receive = argv::receive(&placed.quarantine, &job.snapshot);
-        lines.push(format!("cat {stem}.* | {receive}"));
+    for i in order(job) {
+        let receive = argv::receive(&layout.datasets[i].quarantine, &job.snapshot);
+        lines.push(format!("cat {}.?????? | {receive}", stems[i]));
     }
     let here = |i: usize| layout.datasets[i].quarantine.clone();
     let all: Vec<DatasetName> = (0..layout.datasets.len()).map(here).collect();
@@ -49,20 +56,28 @@ pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
     let to = super::target::zonepath(job);
     let from = job.survey.as_ref().map(|s| s.zone.zonepath.as_str()).unwrap_or_default();
     let wanted = Wanted::new(layout, &job.datasets, &job.request, from, to);
-    let set = |turn: Turn, name: &dyn Fn(usize) -> DatasetName| -> Vec<String> {
+    // As the steps do it: of the guards what is off before the rename, the others behind it.
+    let set = |turn: Turn, name: &dyn Fn(usize) -> DatasetName, placed: bool| -> Vec<String> {
+        let due = |s: &&Set| turn != Turn::Guard || (s.value == "off") != placed;
         wanted
             .own(turn, name)
             .iter()
+            .filter(due)
             .map(|s| argv::set(&s.property, &s.value, &s.datasets).to_string())
             .collect()
     };
-    for turn in [Turn::Free, Turn::Mountpoint, Turn::Share] {
-        lines.extend(set(turn, &here));
+    for turn in [Turn::Free, Turn::Guard, Turn::Mountpoint, Turn::Share] {
+        lines.extend(set(turn, &here, false));
     }
     lines.extend(layout.roots().map(|root| argv::rename(&root.quarantine, &root.target).to_string()));
     let there = |i: usize| layout.datasets[i].target.clone();
     for turn in [Turn::Limit, Turn::Guard, Turn::Canmount] {
-        lines.extend(set(turn, &there));
+        lines.extend(set(turn, &there, true));
+    }
+    let default: Vec<_> =
+        (0..layout.datasets.len()).filter(|&i| !wanted.is_own(i, "canmount")).map(there).collect();
+    if !default.is_empty() {
+        lines.push(argv::inherit_received("canmount", &default).to_string());
     }
     for (i, placed) in layout.datasets.iter().enumerate() {
         let value = |property| wanted.value(i, property).unwrap_or_default();

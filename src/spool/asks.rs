@@ -5,7 +5,8 @@
 //! verb for the same job asked twice is one ask, the later.
 //!
 //! The daemon journals what was asked and then [`Spool::answered`] removes the file, so a crash in between
-//! asks again: what an ask does must bear that. Who asked is the file's owner, as the system says, not its
+//! asks again: what an ask does must bear that. What can't be done goes to `rejected/` by [`Spool::refuse_ask`],
+//! with its reason beside it. Who asked is the file's owner, as the system says, not its
 //! text.
 
 use std::collections::BTreeMap;
@@ -109,6 +110,21 @@ impl Spool {
             Err(e) => Err(SpoolError::io("look at", &path, e)),
         }
     }
+
+    /// Refuses an ask: it and the reason go to `rejected/`, where the asker finds it. One that was put in its place
+    /// since stays and will be read.
+    ///
+    /// # Errors
+    /// When it is still there: it will be asked again.
+    pub fn refuse_ask(&self, ask: &Ask, reason: &str) -> Result<(), SpoolError> {
+        let path = self.asks_dir().join(format!("{}.{}", ask.verb, ask.job));
+        match fs::symlink_metadata(&path) {
+            Ok(meta) if meta.ino() == ask.inode => self.put_aside(&path, reason).map(drop),
+            Ok(_) => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(SpoolError::io("look at", &path, e)),
+        }
+    }
 }
 
 /// Reads one ask; `None` when it was taken back, a reason when it is none.
@@ -176,6 +192,24 @@ mod tests {
         let (old, _) = spool.asks().unwrap();
         spool.ask("rollback", &id(), at(), gone("zhost2")).unwrap();
         spool.answered(&old[0]).unwrap();
+        assert_eq!(spool.asks().unwrap().0[0].args, gone("zhost2"));
+    }
+
+    #[test]
+    fn a_refused_ask_is_rejected_with_its_reason_and_one_that_came_after_it_stays() {
+        let tmp = tempfile::tempdir().unwrap();
+        let spool = Spool::open(tmp.path()).unwrap();
+        spool.ask("cancel", &id(), at(), BTreeMap::new()).unwrap();
+        let (old, _) = spool.asks().unwrap();
+        spool.refuse_ask(&old[0], "it is over").unwrap();
+        spool.refuse_ask(&old[0], "it is over").unwrap();
+        assert_eq!(spool.asks().unwrap(), (vec![], vec![]));
+        let name = format!("cancel.{}", id());
+        let reason = fs::read_to_string(tmp.path().join(format!("rejected/{name}.reason"))).unwrap();
+        assert_eq!(reason, format!("{name}: it is over\n"));
+
+        spool.ask("cancel", &id(), at(), gone("zhost2")).unwrap();
+        spool.refuse_ask(&old[0], "it is over").unwrap();
         assert_eq!(spool.asks().unwrap().0[0].args, gone("zhost2"));
     }
 

@@ -24,7 +24,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), SpoolError> {
     sync_dir(parent(path)?)
 }
 
-/// As [`write`], without any sync: for files that are evidence and nothing depends on. After a power failure
+/// As [`write()`], without any sync: for files that are evidence and nothing depends on. After a power failure
 /// the file may be the old one, empty or gone.
 ///
 /// # Errors
