@@ -3,7 +3,7 @@
 //! `harness/ending.rs`). The loop is over when a run survives unkilled: then there was no n-th. The lab's command
 //! kills its caller, so the product needs no hook.
 //!
-//! Every n takes minutes. `cargo test --test crash` runs every fifth, from a start that it prints;
+//! Every n takes minutes. `cargo test --test crash` runs every seventh, from a start that it prints;
 //! `ZMIGRATE_CRASH=all` runs every one (as `.ci/run` does), `ZMIGRATE_CRASH=17` the 17th alone.
 //! `ZMIGRATE_CRASH_ZFS=/usr/sbin` takes the real `zfs` of that directory.
 
@@ -20,7 +20,7 @@ use harness::{HOSTS, Plan, SOURCE, Scene, TARGET, VERIFY, ZONE};
 use serde_json::{Value, json};
 
 /// Runs at the same time: they wait more than they work.
-const WORKERS: usize = 8;
+const WORKERS: usize = 6;
 /// Nothing takes this long but a job that hangs.
 const LIMIT: Duration = Duration::from_secs(90);
 /// No loop gets here.
@@ -40,7 +40,7 @@ fn choice() -> Choice {
         Some("all") => Choice::Every { first: 1, stride: 1 },
         Some(n) => Choice::One(n.parse().expect("ZMIGRATE_CRASH is `all` or a number")),
         None => {
-            let stride = 5;
+            let stride = 7;
             Choice::Every { first: 1 + u64::from(std::process::id()) % stride, stride }
         }
     }
