@@ -313,5 +313,5 @@ fn an_end_that_is_none_is_seen() {
 
 /// Both moments in turn, where a loop for each would take too long.
 fn when(n: u64) -> &'static str {
-    if n % 2 == 0 { "before" } else { "after" }
+    if n.is_multiple_of(2) { "before" } else { "after" }
 }
