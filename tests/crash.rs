@@ -3,7 +3,7 @@
 //! `harness/ending.rs`). The loop is over when a run survives unkilled: then there was no n-th. The lab's command
 //! kills its caller, so the product needs no hook.
 //!
-//! Every n takes minutes. `cargo test --test crash` runs every fifth, from a start that it prints;
+//! Every n takes minutes. `cargo test --test crash` runs every seventh, from a start that it prints;
 //! `ZMIGRATE_CRASH=all` runs every one (as `.ci/run` does), `ZMIGRATE_CRASH=17` the 17th alone.
 //! `ZMIGRATE_CRASH_ZFS=/usr/sbin` takes the real `zfs` of that directory.
 
@@ -16,11 +16,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use harness::ending::{Ending, Quarantine};
-use harness::{HOSTS, Plan, SOURCE, Scene, TARGET, VERIFY};
+use harness::{HOSTS, Plan, SOURCE, Scene, TARGET, VERIFY, ZONE};
 use serde_json::{Value, json};
 
 /// Runs at the same time: they wait more than they work.
-const WORKERS: usize = 8;
+const WORKERS: usize = 6;
 /// Nothing takes this long but a job that hangs.
 const LIMIT: Duration = Duration::from_secs(90);
 /// No loop gets here.
@@ -40,7 +40,7 @@ fn choice() -> Choice {
         Some("all") => Choice::Every { first: 1, stride: 1 },
         Some(n) => Choice::One(n.parse().expect("ZMIGRATE_CRASH is `all` or a number")),
         None => {
-            let stride = 5;
+            let stride = 7;
             Choice::Every { first: 1 + u64::from(std::process::id()) % stride, stride }
         }
     }
@@ -106,11 +106,20 @@ fn bad() -> String {
     Scene::request("[verify]\ntimeout = \"1s\"\ncommands = [\"/bin/false\"]\n")
 }
 
+/// What may come of a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// Nothing but the daemon's life has failed: there was no reason for another end.
+    Only(Ending),
+    /// An orphan at work may be reason enough to turn back.
+    Any,
+}
+
 /// Carries a prepared scene to its end, and checks it.
 fn to_the_end(
     scene: &mut Scene,
     request: &str,
-    wanted: Ending,
+    wanted: Wanted,
     quarantine: Quarantine,
 ) -> Result<(), String> {
     scene.start_daemon(SOURCE);
@@ -123,13 +132,14 @@ fn to_the_end(
 fn judged(
     scene: &mut Scene,
     ended: Result<(), String>,
-    wanted: Ending,
+    wanted: Wanted,
     quarantine: Quarantine,
 ) -> Result<(), String> {
     ended
         .and_then(|()| match scene.ending(quarantine) {
-            // Nothing but the daemon's life has failed: there was no reason to turn back, or not to.
-            Ok(ending) if ending != wanted => Err(format!("it ended {ending:?}, not {wanted:?}")),
+            Ok(ending) if matches!(wanted, Wanted::Only(only) if only != ending) => {
+                Err(format!("it ended {ending:?}"))
+            }
             other => other.map(drop),
         })
         .map_err(|why| format!("{why}\n{}", scene.dump()))
@@ -139,7 +149,7 @@ fn judged(
 fn killed_at(i: usize, rule: &Value, n: u64) -> Result<bool, String> {
     let mut scene = Scene::new(&plan(n));
     scene.fault(i, rule);
-    to_the_end(&mut scene, &good(), Ending::Migrated, Quarantine::Empty)?;
+    to_the_end(&mut scene, &good(), Wanted::Only(Ending::Migrated), Quarantine::Empty)?;
     Ok(scene.fired(i))
 }
 
@@ -147,7 +157,7 @@ fn killed_at(i: usize, rule: &Value, n: u64) -> Result<bool, String> {
 fn killed_on_the_way_back(i: usize, rule: &Value, n: u64) -> Result<bool, String> {
     let mut scene = Scene::new(&plan(n));
     scene.fault(i, rule);
-    to_the_end(&mut scene, &bad(), Ending::AsFound, Quarantine::Kept)?;
+    to_the_end(&mut scene, &bad(), Wanted::Only(Ending::AsFound), Quarantine::Kept)?;
     Ok(scene.fired(i))
 }
 
@@ -162,11 +172,19 @@ fn orphan(n: u64, verb: &str) -> Value {
     })
 }
 
+/// The n-th command outlives the daemon and has its effect when the next one is at work already.
+fn orphaned(i: usize, request: &str, n: u64) -> Result<bool, String> {
+    let mut scene = Scene::new(&plan(n));
+    scene.fault(i, &rule(n, "orphan"));
+    to_the_end(&mut scene, request, Wanted::Any, Quarantine::Kept)?;
+    Ok(scene.fired(i))
+}
+
 /// The daemon is killed as soon as its journal has n lines.
 fn killed_at_line(
     i: usize,
     request: &str,
-    wanted: Ending,
+    wanted: Wanted,
     quarantine: Quarantine,
     n: u64,
 ) -> Result<bool, String> {
@@ -225,10 +243,27 @@ fn an_orphaned_zfs_receive_does_no_harm() {
 }
 
 #[test]
+fn a_sources_command_that_outlives_its_daemon_does_no_harm() {
+    until_one_survives("source, orphans", &|n| orphaned(SOURCE, &good(), n));
+}
+
+#[test]
+fn a_targets_command_that_outlives_its_daemon_does_no_harm() {
+    until_one_survives("target, orphans", &|n| orphaned(TARGET, &good(), n));
+}
+
+#[test]
+fn a_command_that_outlives_its_daemon_on_the_way_back_does_no_harm() {
+    for (i, host) in HOSTS.iter().enumerate() {
+        until_one_survives(&format!("{host}, orphans, way back"), &move |n| orphaned(i, &bad(), n));
+    }
+}
+
+#[test]
 fn a_daemon_killed_at_its_nth_journal_line_goes_on() {
     for (i, host) in HOSTS.iter().enumerate() {
         until_one_survives(&format!("{host}, journal"), &move |n| {
-            killed_at_line(i, &good(), Ending::Migrated, Quarantine::Empty, n)
+            killed_at_line(i, &good(), Wanted::Only(Ending::Migrated), Quarantine::Empty, n)
         });
     }
 }
@@ -247,12 +282,36 @@ fn a_target_killed_on_the_way_back_leaves_nothing_but_the_data_in_quarantine() {
 fn a_daemon_killed_at_its_nth_journal_line_on_the_way_back_goes_on() {
     for (i, host) in HOSTS.iter().enumerate() {
         until_one_survives(&format!("{host}, journal, way back"), &move |n| {
-            killed_at_line(i, &bad(), Ending::AsFound, Quarantine::Kept, n)
+            killed_at_line(i, &bad(), Wanted::Only(Ending::AsFound), Quarantine::Kept, n)
         });
     }
 }
 
+/// The check of the end would be worth nothing if it were always content.
+#[test]
+fn an_end_that_is_none_is_seen() {
+    let wrong = |tamper: &dyn Fn(&Scene)| {
+        let scene = Scene::new(&plan(1));
+        assert_eq!(scene.ending(Quarantine::Empty), Ok(Ending::AsFound));
+        tamper(&scene);
+        scene.ending(Quarantine::Empty).expect_err("it was not seen")
+    };
+    let snapshot = wrong(&|scene| drop(scene.ask(TARGET, "zfs", &["snapshot", "data/zones@left"])));
+    assert!(snapshot.contains("data/zones@left"), "{snapshot}");
+    let down = wrong(&|scene| drop(scene.ask(SOURCE, "zoneadm", &["-z", ZONE, "halt"])));
+    assert!(down.contains("zhost1: the zone is Some(\"installed\")"), "{down}");
+    let quota = wrong(&|scene| {
+        scene.ask(SOURCE, "zfs", &["set", "quota=41G", "data/zones/dbbackup/tank/mysql"]);
+    });
+    assert!(quota.contains("tank/mysql quota"), "{quota}");
+    let part = wrong(&|scene| {
+        let out = scene.scratch(SOURCE, "out/job");
+        fs::create_dir_all(&out).and_then(|()| fs::write(out.join("a@b.000000"), "x")).expect("leave a part");
+    });
+    assert!(part.contains("a@b.000000"), "{part}");
+}
+
 /// Both moments in turn, where a loop for each would take too long.
 fn when(n: u64) -> &'static str {
-    if n % 2 == 0 { "before" } else { "after" }
+    if n.is_multiple_of(2) { "before" } else { "after" }
 }

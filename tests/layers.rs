@@ -145,10 +145,10 @@ const BANS: &[Ban] = &[
         why: "the clock is the daemon's (and cli/clock.rs's): who needs the time is told it",
     },
     Ban {
-        what: &["thread::sleep", "park_timeout"],
+        what: &["thread::sleep"],
         below: &[""],
         but_in: &["cli/clock.rs"],
-        why: "nobody sleeps but `zmigrate watch`: wait at the bell, or for a process with its deadline, so that a stop and news are heard",
+        why: "nobody sleeps but `zmigrate watch`: wait at the bell, or parked, so that a stop and news are heard",
     },
     Ban {
         what: &[

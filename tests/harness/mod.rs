@@ -269,7 +269,14 @@ impl Scene {
     /// # Errors
     /// When `limit` passes first, or a daemon ended by itself.
     pub fn wait_ended(&mut self, limit: Duration) -> Result<(), String> {
-        self.wait_for("both jobs to end", limit, |scene| scene.revive().map(|()| scene.is_over()))
+        self.wait_for("both jobs to end", limit, |scene| scene.revive().map(|()| scene.is_over()))?;
+        // The target takes its last words away at its next look, once the source has taken its side away. What
+        // is left for longer the check of the end will name.
+        let tidy = Duration::from_secs(15);
+        let _ = self.wait_for("the scratch to be empty", tidy, |scene| {
+            scene.revive().map(|()| scene.left_in_scratch().is_empty())
+        });
+        Ok(())
     }
 
     /// Waits for a state.

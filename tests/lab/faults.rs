@@ -20,6 +20,9 @@ use crate::disk;
 use crate::inner;
 use crate::world::Host;
 
+/// Long enough for a daemon to be started again and to look.
+const ORPHAN_LAGS: Duration = Duration::from_millis(150);
+
 /// One fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
@@ -111,6 +114,9 @@ pub enum When {
     Halfway,
     /// When the effect is complete on disk.
     After,
+    /// Before the effect, which happens all the same, a moment later: whoever takes over from the caller
+    /// looks at the world while the orphan is still at work.
+    Orphan,
 }
 
 /// One line of the calls' log, begun and perhaps ended.
@@ -287,6 +293,11 @@ impl Struck<'_> {
             Action::KillParent { when: When::Before, .. } => {
                 kill_parent()?;
                 Ok(crate::LAB_FAILED)
+            }
+            Action::KillParent { when: When::Orphan, .. } => {
+                kill_parent()?;
+                std::thread::sleep(ORPHAN_LAGS);
+                self.silently()
             }
             Action::KillParent { when: When::Halfway, bytes } if self.streams() => self.orphaned(*bytes),
             Action::KillParent { .. } => {
