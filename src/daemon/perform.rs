@@ -160,7 +160,6 @@ fn install(at: &At<'_>, step: Install) -> Result<Done, StepError> {
         Install::Mount => target.mount(),
         Install::Route => route::ensure(at.programs, at.job.request.target.route.as_ref()),
         Install::Configure => target.configure(),
-        Install::Delegate => target.delegate(),
         Install::Attach => target.attach(),
         Install::Boot => target.boot(),
         Install::Verify => verify::verify(target, at.age),

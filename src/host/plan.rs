@@ -61,7 +61,9 @@ pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
     }
     lines.extend(layout.roots().map(|root| argv::rename(&root.quarantine, &root.target).to_string()));
     let there = |i: usize| layout.datasets[i].target.clone();
-    lines.extend(set(Turn::Limit, &there));
+    for turn in [Turn::Limit, Turn::Guard, Turn::Canmount] {
+        lines.extend(set(turn, &there));
+    }
     for (i, placed) in layout.datasets.iter().enumerate() {
         let value = |property| wanted.value(i, property).unwrap_or_default();
         if value("mountpoint").starts_with('/') && value("canmount") == "on" && value("zoned") != "on" {
@@ -73,7 +75,6 @@ pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
     }
     lines.push(format!("zonecfg -z {zone} -f …  # create -a {to}, set autoboot=false"));
     lines.extend(job.request.target.zonecfg.iter().map(|command| format!("  {command}")));
-    lines.extend(set(Turn::Guard, &there));
     let mode = match job.request.target.attach {
         Attach::Strict => AttachMode::Strict,
         Attach::Update => AttachMode::Update,

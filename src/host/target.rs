@@ -130,13 +130,13 @@ impl Target<'_> {
         self.set(&Set { property: "canmount".into(), value: "noauto".into(), datasets: all })?;
         let wanted = self.wanted();
         let known = self.known()?;
-        for turn in [Turn::Free, Turn::Mountpoint, Turn::Share] {
-            for set in wanted
-                .own(turn, here)
-                .iter()
-                .filter(|set| set.property.contains(':') || known.contains(&set.property))
-            {
-                self.set(set)?;
+        // Of the guards only what is off: nothing is mounted yet, and setting zoned mounts anew what is.
+        for turn in [Turn::Free, Turn::Guard, Turn::Mountpoint, Turn::Share] {
+            for set in wanted.own(turn, here) {
+                let is_known = set.property.contains(':') || known.contains(&set.property);
+                if is_known && (turn != Turn::Guard || set.value == "off") {
+                    self.set(&set)?;
+                }
             }
         }
         Ok(done(Install::Properties))
@@ -177,7 +177,7 @@ impl Target<'_> {
         Ok(done(Install::Rename))
     }
 
-    /// What this host's inheritance makes different, then limits.
+    /// What this host's inheritance makes different, then limits, then readonly and zoned.
     ///
     /// # Errors
     /// What `zfs set` said.
@@ -202,7 +202,11 @@ impl Target<'_> {
         for set in wanted.differing(&now) {
             self.set(&set)?;
         }
-        for set in wanted.own(Turn::Limit, |i| self.layout.datasets[i].target.clone()) {
+        let here = |i: usize| self.layout.datasets[i].target.clone();
+        // zoned before anything is mounted: setting it, even above a dataset that has its own value, mounts
+        // that one anew, which fails where unmounting is asynchronous or the dataset is in use.
+        let guards = wanted.own(Turn::Guard, here).into_iter().filter(|set| set.value != "off");
+        for set in wanted.own(Turn::Limit, here).into_iter().chain(guards) {
             self.set(&set)?;
         }
         Ok(done(Install::Quotas))
@@ -219,12 +223,28 @@ impl Target<'_> {
         Ok(self.layout.datasets.iter().map(|d| now.remove(d.target.as_str()).unwrap_or_default()).collect())
     }
 
-    /// Mounts what was mounted when the zone was detached, outer before inner.
+    /// canmount as on the source: all is in its place, and setting it on what is mounted would mount it anew.
+    fn canmount(&self, wanted: &Wanted<'_>) -> Result<(), StepError> {
+        let here = |i: usize| self.layout.datasets[i].target.clone();
+        for set in wanted.own(Turn::Canmount, here) {
+            self.set(&set)?;
+        }
+        let default = (0..self.layout.datasets.len()).filter(|&i| !wanted.is_own(i, "canmount")).map(here);
+        for datasets in default.collect::<Vec<_>>().chunks(AT_ONCE) {
+            // canmount is not inheritable, so a plain `zfs inherit` refuses it; -S takes the local value away
+            // (observed on zfs-fuse; illumos zfs_do_inherit checks `received` first).
+            Zfs::new(self.programs).run(&argv::inherit_received("canmount", datasets))?;
+        }
+        Ok(())
+    }
+
+    /// canmount back, then mounts what was mounted when the zone was detached, outer before inner.
     ///
     /// # Errors
     /// Permanent where a directory is not empty.
     pub fn mount(&self) -> Result<Done, StepError> {
         let wanted = self.wanted();
+        self.canmount(&wanted)?;
         let now = self.now()?;
         let mut mounts: Vec<(&str, &DatasetName)> = Vec::new();
         for (i, placed) in self.layout.datasets.iter().enumerate() {
@@ -354,25 +374,6 @@ impl Target<'_> {
             script = script.command(command)?;
         }
         Ok(script.commit())
-    }
-
-    /// readonly and zoned, then canmount as on the source.
-    ///
-    /// # Errors
-    /// What `zfs set` said.
-    pub fn delegate(&self) -> Result<Done, StepError> {
-        let wanted = self.wanted();
-        let here = |i: usize| self.layout.datasets[i].target.clone();
-        for set in wanted.own(Turn::Guard, here).into_iter().chain(wanted.own(Turn::Canmount, here)) {
-            self.set(&set)?;
-        }
-        let default = (0..self.layout.datasets.len()).filter(|&i| !wanted.is_own(i, "canmount")).map(here);
-        for datasets in default.collect::<Vec<_>>().chunks(AT_ONCE) {
-            // canmount is not inheritable, so a plain `zfs inherit` refuses it; -S takes the local value away
-            // (observed on zfs-fuse; illumos zfs_do_inherit checks `received` first).
-            Zfs::new(self.programs).run(&argv::inherit_received("canmount", datasets))?;
-        }
-        Ok(done(Install::Delegate))
     }
 
     /// `zoneadm attach`.

@@ -61,16 +61,24 @@ pub fn undo(target: &Target<'_>, step: Undo, age: Duration) -> Result<Done, Step
             }
             Ok(undone(Vec::new(), None))
         }
-        (Undo::Shelve, _) => {
-            let written = shelve(target)?;
-            Ok(undone(Vec::new(), written))
-        }
+        (Undo::Shelve, _) => match shelve(target)? {
+            Shelved::Unmounting => Ok(Done::poll("file systems to be unmounted", age)),
+            Shelved::All(written) => Ok(undone(Vec::new(), written)),
+        },
         (Undo::Discard, _) => discard(target),
     }
 }
 
-/// Every root back into quarantine, unmounted. Tells about how much was written since the snapshot.
-fn shelve(target: &Target<'_>) -> Result<Option<Bytes>, StepError> {
+/// How far shelving came in one look.
+enum Shelved {
+    /// Something was mounted a moment ago: where unmounting is asynchronous a rename would mount it again.
+    Unmounting,
+    /// All is in quarantine; about so much was written since the snapshot.
+    All(Option<Bytes>),
+}
+
+/// Every root back into quarantine, unmounted.
+fn shelve(target: &Target<'_>) -> Result<Shelved, StepError> {
     let zfs = Zfs::new(target.programs);
     let mut written = None;
     for root in target.layout.roots() {
@@ -93,15 +101,19 @@ fn shelve(target: &Target<'_>) -> Result<Option<Bytes>, StepError> {
             zfs.run(&argv::set("zoned", "off", &zoned))?;
         }
         // Inner before outer.
-        for dataset in with("mounted", "yes", false).iter().rev() {
+        let mounted = with("mounted", "yes", false);
+        for dataset in mounted.iter().rev() {
             match zfs.run(&argv::unmount(dataset)) {
                 Err(error) if Fault::of_error(&error) == Fault::NotMounted => {}
                 other => drop(other?),
             }
         }
+        if !mounted.is_empty() {
+            return Ok(Shelved::Unmounting);
+        }
         zfs.run(&argv::rename(&root.target, &root.quarantine))?;
     }
-    Ok(written)
+    Ok(Shelved::All(written))
 }
 
 /// Bytes that were changed or added since the final snapshot: what only the snapshot still holds, and what

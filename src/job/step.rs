@@ -25,16 +25,14 @@ pub enum Install {
     Properties,
     /// Rename every root from quarantine into its place.
     Rename,
-    /// What depends on the place: differing inherited values, quotas, reservations.
+    /// What depends on the place: differing inherited values, quotas, reservations, readonly, zoned.
     Quotas,
-    /// Mount what must be mounted for attach.
+    /// canmount as on the source; mount what must be mounted for attach.
     Mount,
     /// The request's route, by the workaround of 2007.
     Route,
     /// `zonecfg create -a`, mapped names, the request's commands, autoboot=false.
     Configure,
-    /// zoned, then canmount as it was on the source.
-    Delegate,
     /// `zoneadm attach`.
     Attach,
     /// `zoneadm boot`, if the zone is to run.
@@ -54,8 +52,7 @@ impl Install {
             Quotas => Mount,
             Mount => Route,
             Route => Configure,
-            Configure => Delegate,
-            Delegate => Attach,
+            Configure => Attach,
             Attach => Boot,
             Boot => Verify,
             Verify => return None,
@@ -73,7 +70,6 @@ impl Install {
             Mount => "mount",
             Route => "route",
             Configure => "configure",
-            Delegate => "delegate",
             Attach => "attach",
             Boot => "boot",
             Verify => "verify",

@@ -90,6 +90,7 @@ fn with_files(host: &Host, dataset: &str, look: impl FnOnce(&Path) -> Result<()>
     let values: Vec<&str> = mounted.stdout.lines().collect();
     if let [yes, path] = values[..]
         && yes == "yes"
+        && path.starts_with('/')
     {
         return look(&host.path(path));
     }

@@ -41,12 +41,68 @@ pub fn exists(host: &Host, dataset: &str) -> Result<bool> {
 
 /// Sets `name=value`; false when zfs refuses, which it says itself on our stderr.
 pub fn set(host: &Host, setting: &str, dataset: &str) -> Result<bool> {
-    said(zfs(host, &["set", setting, dataset])?)
+    let (property, value) = setting.split_once('=').unwrap_or((setting, ""));
+    let is_so =
+        || Ok(get(host, dataset, property)?.is_some_and(|(is, source)| is == value && source == "local"));
+    change(host, dataset, &["set", setting, dataset], is_so)
 }
 
 /// Gives a property back to what it inherits.
 pub fn inherit(host: &Host, property: &str, dataset: &str) -> Result<bool> {
-    said(zfs(host, &["inherit", property, dataset])?)
+    let is_so = || Ok(get(host, dataset, property)?.is_some_and(|(_, source)| source != "local"));
+    change(host, dataset, &["inherit", property, dataset], is_so)
+}
+
+/// A change of a property that may mount anew. zfs-fuse unmounts asynchronously, so that the mount behind it can
+/// find the old one still there (`directory is not empty`, `busy`) although the property is set: a kernel
+/// does not, so there the lab tries the mount again until it is as it was.
+fn change(host: &Host, dataset: &str, args: &[&str], is_so: impl Fn() -> Result<bool>) -> Result<bool> {
+    if !host.settings()?.real_zfs {
+        return said(zfs(host, args)?);
+    }
+    if is_so()? {
+        return Ok(true);
+    }
+    let was_mounted = is_mounted(host, dataset)?;
+    let mut answer = zfs(host, args)?;
+    for _ in 0..TRIES {
+        if answer.status == 0 || is_so()? {
+            break;
+        }
+        std::thread::park_timeout(PAUSE);
+        answer = zfs(host, args)?;
+    }
+    if !is_so()? {
+        return said(answer);
+    }
+    let wanted = |property: &str| {
+        Ok::<_, anyhow::Error>(get(host, dataset, property)?.map_or(String::new(), |(value, _)| value))
+    };
+    let mounts = was_mounted
+        && wanted("mountpoint")?.starts_with('/')
+        && wanted("canmount")? != "off"
+        && wanted("zoned")? != "on";
+    if mounts { mount_again(host, dataset) } else { Ok(true) }
+}
+
+/// Tries of what zfs-fuse can't do just now.
+const TRIES: u32 = 50;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+fn is_mounted(host: &Host, dataset: &str) -> Result<bool> {
+    Ok(get(host, dataset, "mounted")?.is_some_and(|(value, _)| value == "yes"))
+}
+
+fn mount_again(host: &Host, dataset: &str) -> Result<bool> {
+    let mut last = None;
+    for _ in 0..TRIES {
+        if is_mounted(host, dataset)? {
+            return Ok(true);
+        }
+        last = Some(zfs(host, &["mount", dataset])?);
+        std::thread::park_timeout(PAUSE);
+    }
+    last.map_or(Ok(true), said)
 }
 
 /// Destroys a dataset with all that is below it.
@@ -115,7 +171,7 @@ pub fn mount_at(host: &Host, dataset: &str, path: &str) -> Result<()> {
     // keeps a mountpoint of its own, and zoned=off, also while the zone is attached.
     let mounted = set(host, "zoned=off", dataset)?
         && set(host, &format!("mountpoint={path}"), dataset)?
-        && (mounted_at(host, path)?.is_some() || said(zfs(host, &["mount", dataset])?)?);
+        && (mounted_at(host, path)?.is_some() || mount_again(host, dataset)?);
     if !mounted {
         bail!("{dataset} could not be mounted at {path}");
     }
