@@ -455,6 +455,9 @@ fn take_up(mistake: Mistake, world: World, next: &mut Vec<Next>) {
     }
 }
 
+/// Takes a file away.
+type Lose = fn(&mut Files);
+
 /// The target's daemon is started anew.
 fn come_back(mistake: Mistake, world: &mut World) {
     let may_act_on_it = world.target.job.is_some_and(Phase::must_hear_anew);
@@ -511,7 +514,7 @@ fn environment(mistake: Mistake, world: World, next: &mut Vec<Next>) {
         next.push(("somebody attaches and boots the zone on the source".into(), w));
     }
     if world.losses < 2 {
-        let lose: [(&str, fn(&mut Files)); 7] = [
+        let lose: [(&str, Lose); 7] = [
             ("offer", |f| f.offer = None),
             ("answer", |f| f.answer = None),
             ("withdraw", |f| f.withdraw = false),

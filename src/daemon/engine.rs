@@ -6,6 +6,7 @@
 //! held alerts, once an hour, until it works or an operator acts.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -28,6 +29,9 @@ use crate::spool::{JobDir, Place, SpoolError};
 
 /// Between two alerts about the same thing.
 const ALERT_EVERY: Duration = Duration::from_secs(3600);
+
+/// How often people see what moves.
+const STATUS_EVERY: Duration = Duration::from_millis(500);
 
 /// One job being carried out.
 pub struct Engine {
@@ -91,15 +95,7 @@ impl Engine {
                 continue;
             }
             let age = self.age();
-            match perform::perform(
-                &self.context,
-                &self.job,
-                &self.live,
-                &self.dir,
-                &mut self.memory,
-                step,
-                age,
-            ) {
+            match self.perform(step, age) {
                 Ok(Done::Event(event)) => {
                     self.live.waiting(None);
                     self.record(event);
@@ -116,6 +112,34 @@ impl Engine {
             }
         }
         self.write_status();
+    }
+
+    /// Has the step performed; meanwhile `status.json` follows what moves, which only the long steps do.
+    fn perform(&mut self, step: Step, age: Duration) -> Result<Done, StepError> {
+        let Self { context, dir, job, live, memory, .. } = self;
+        let (failures, error) = (self.failures, self.error.clone());
+        if !matches!(step, Step::Send | Step::Receive) {
+            return perform::perform(context, job, live, dir, memory, step, age);
+        }
+        let (job, dir) = (&*job, &*dir);
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let mut last = None;
+                while !over.load(Ordering::Relaxed) {
+                    std::thread::park_timeout(STATUS_EVERY);
+                    let status = report::status(job, live, failures, error.clone(), None, Utc::now());
+                    if last.as_ref().is_none_or(|last| !report::same(last, &status)) {
+                        report::write(dir, &status);
+                        last = Some(status);
+                    }
+                }
+            });
+            let done = perform::perform(context, job, live, dir, memory, step, age);
+            over.store(true, Ordering::Relaxed);
+            writer.thread().unpark();
+            done
+        })
     }
 
     /// Journals an event and lets it count. What can't be journaled has not happened; it is tried again.

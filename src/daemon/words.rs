@@ -275,7 +275,7 @@ pub fn judge(at: &At<'_>, offer: &Offer) -> Result<Judgement, StepError> {
 pub fn scratch_room(config: &crate::config::Config) -> ScratchRoom {
     let dir = &config.scratch.dir;
     let free = nix::sys::statvfs::statvfs(dir.as_path())
-        .map(|stat| stat.blocks_available() as u64 * stat.fragment_size() as u64)
+        .map(|stat| stat.blocks_available() * stat.fragment_size())
         .unwrap_or(0);
     ScratchRoom {
         dir: dir.display().to_string(),

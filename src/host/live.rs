@@ -8,11 +8,14 @@ use crate::job::name::Bytes;
 use crate::job::status::ImageStatus;
 use crate::job::survey::Dataset;
 
+/// Where notes go.
+type Notes = Box<dyn Fn(&str) + Send + Sync>;
+
 /// One job's liveliness.
 #[derive(Default)]
 pub struct Live {
     state: Mutex<State>,
-    log: Option<Box<dyn Fn(&str) + Send + Sync>>,
+    log: Option<Notes>,
 }
 
 /// What there is to show.

@@ -145,7 +145,7 @@ impl<'a> Writing<'a> {
             if let Some(dataset) = line.dataset()
                 && (line.source.is_own() || layout.holders.contains(&dataset))
             {
-                writing.set.entry(dataset).or_insert_with(Default::default)[at] = line.value;
+                writing.set.entry(dataset).or_default()[at] = line.value;
             }
         }
         Ok(writing)
@@ -164,7 +164,7 @@ impl<'a> Writing<'a> {
                 continue;
             }
             zfs.run(&argv::set(property, wanted, std::slice::from_ref(&parent)))?;
-            self.set.entry(parent.clone()).or_insert_with(Default::default)[at] = wanted.to_owned();
+            self.set.entry(parent.clone()).or_default()[at] = wanted.to_owned();
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::world::{Host, Lab, Settings};
 use crate::zones::build::{self, ZoneSpec};
 use crate::zones::kernel::{knobs, set_knobs};
 use crate::zones::{self, life};
-use crate::{demo, picture, scene};
+use crate::{bench, demo, picture, real, scene};
 
 /// Two Solaris hosts in a directory.
 #[derive(Debug, Parser)]
@@ -24,6 +24,10 @@ struct Cli {
 enum Verb {
     /// Move the zone of 2007 from one host to the other, and compare everything
     Demo(demo::Options),
+    /// Failures, damage and the crash loop on real ZFS
+    Real(real::Options),
+    /// By hand, by one pipe, and by zmigrate: total, outage, scratch and memory
+    Bench(bench::Options),
     /// Make both hosts, their pools and the zone (emulated ZFS); for tests and for playing
     Scene {
         /// The lab's directory; made where it isn't there
@@ -159,6 +163,8 @@ pub fn main(argv: &[String]) -> i32 {
 fn run(verb: Verb) -> Result<()> {
     match verb {
         Verb::Demo(options) => demo::run(&options),
+        Verb::Real(options) => real::run(&options),
+        Verb::Bench(options) => bench::run(&options),
         Verb::Scene { dir, plan } => {
             let plan: scene::Plan = serde_json::from_str(&plan).context("the plan")?;
             std::fs::create_dir_all(&dir)?;

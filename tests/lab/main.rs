@@ -11,6 +11,7 @@
 
 #[macro_use]
 mod say;
+mod bench;
 mod control;
 mod demo;
 mod disk;
@@ -19,8 +20,10 @@ mod inner;
 mod net;
 mod os;
 mod picture;
+mod real;
 mod running;
 mod scene;
+mod stage;
 mod world;
 mod zfs;
 mod zones;

@@ -75,10 +75,11 @@ impl Running {
         let output = self.own(name).args(args).stdin(Stdio::null()).output()?;
         if !output.status.success() {
             bail!(
-                "{name} {} on {}: {}",
+                "{name} {} on {}: {}{}",
                 args.join(" "),
                 self.host.name(),
-                String::from_utf8_lossy(&output.stderr)
+                String::from_utf8_lossy(&output.stderr),
+                String::from_utf8_lossy(&output.stdout)
             );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -120,6 +121,15 @@ impl Running {
     /// The daemon's process id.
     pub fn daemon_pid(&self) -> Option<u32> {
         self.daemon.as_ref().map(Child::id)
+    }
+
+    /// Does the daemon run? One that has ended is forgotten.
+    pub fn is_daemon_alive(&mut self) -> bool {
+        let alive = self.daemon.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)));
+        if !alive {
+            self.daemon = None;
+        }
+        alive
     }
 
     /// Ends the daemon as SMF does.

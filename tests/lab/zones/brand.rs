@@ -208,8 +208,10 @@ fn bind_to_boot_environment(
     hook!(configure(host, be_root, "zoned=on"));
     let parent = format!("{PARENT}={}", settings.boot_environment);
     let active_on = format!("{ACTIVE}=on");
+    // zfs-fuse mounts by the property only: there the root keeps a mountpoint of its own (zfs::mount_at).
+    let handed_over: &[&str] = if settings.real_zfs { &[] } else { &["inherit mountpoint", "inherit zoned"] };
     for setting in
-        [&parent, &active_on, "canmount=noauto", "zoned=off", "inherit mountpoint", "inherit zoned"]
+        [&parent, &active_on, "canmount=noauto", "zoned=off"].into_iter().chain(handed_over.iter().copied())
     {
         hook!(configure(host, active, setting));
     }

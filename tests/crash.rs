@@ -1,0 +1,258 @@
+//! SQLite's loop: n = 1, 2, …: the daemon is killed at its n-th command, before or after the effect, or at its
+//! n-th journal line; it is started again; the end must be *migrated* or *as found*, in full (see
+//! `harness/ending.rs`). The loop is over when a run survives unkilled: then there was no n-th. The lab's command
+//! kills its caller, so the product needs no hook.
+//!
+//! Every n takes minutes. `cargo test --test crash` runs every fifth, from a start that it prints;
+//! `ZMIGRATE_CRASH=all` runs every one (as `.ci/run` does), `ZMIGRATE_CRASH=17` the 17th alone.
+//! `ZMIGRATE_CRASH_ZFS=/usr/sbin` takes the real `zfs` of that directory.
+
+#[path = "harness/mod.rs"]
+mod harness;
+
+use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use harness::ending::{Ending, Quarantine};
+use harness::{HOSTS, Plan, SOURCE, Scene, TARGET, VERIFY};
+use serde_json::{Value, json};
+
+/// Runs at the same time: they wait more than they work.
+const WORKERS: usize = 8;
+/// Nothing takes this long but a job that hangs.
+const LIMIT: Duration = Duration::from_secs(90);
+/// No loop gets here.
+const MOST: u64 = 600;
+
+/// What a run is told to do at its n-th opportunity; `true`: the daemon was killed.
+type Run = dyn Fn(u64) -> Result<bool, String> + Sync;
+
+/// Which n are run.
+enum Choice {
+    Every { first: u64, stride: u64 },
+    One(u64),
+}
+
+fn choice() -> Choice {
+    match std::env::var("ZMIGRATE_CRASH").ok().as_deref() {
+        Some("all") => Choice::Every { first: 1, stride: 1 },
+        Some(n) => Choice::One(n.parse().expect("ZMIGRATE_CRASH is `all` or a number")),
+        None => {
+            let stride = 5;
+            Choice::Every { first: 1 + u64::from(std::process::id()) % stride, stride }
+        }
+    }
+}
+
+/// Runs n = first, first + stride, … until one survives; every failure at once.
+fn until_one_survives(what: &str, run: &Run) {
+    // One loop at a time: each has its own workers.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (first, stride, most) = match choice() {
+        Choice::Every { first, stride } => (first, stride, MOST),
+        Choice::One(n) => (n, 1, n),
+    };
+    let (next, survived, killed) = (AtomicU64::new(first), AtomicU64::new(u64::MAX), AtomicU64::new(0));
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(stride, Ordering::Relaxed);
+                    if n > most || n > survived.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    match run(n) {
+                        Ok(true) => drop(killed.fetch_add(1, Ordering::Relaxed)),
+                        Ok(false) => drop(survived.fetch_min(n, Ordering::Relaxed)),
+                        Err(story) => {
+                            println!("{what}, n = {n}: {story}");
+                            failures.lock().unwrap_or_else(PoisonError::into_inner).push(n);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let (survived, killed) = (survived.into_inner(), killed.into_inner());
+    println!(
+        "{what}: n = {first}, {}, …: {killed} killed, the first that survived: {survived}",
+        first + stride
+    );
+    let mut failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failures.sort_unstable();
+    assert!(failures.is_empty(), "{what}: n = {failures:?} ended badly, see above");
+    if most == MOST {
+        assert!(killed > 0 && survived < MOST, "{what}: the loop has shown nothing");
+    }
+}
+
+fn plan(n: u64) -> Plan {
+    // Each brand has its own way to attach and detach.
+    let brand = if n % 4 == 3 { "ipkg" } else { "sparse" };
+    let real_zfs = std::env::var_os("ZMIGRATE_CRASH_ZFS").map(Into::into);
+    Plan { brand: brand.into(), real_zfs, ..Plan::default() }
+}
+
+fn good() -> String {
+    Scene::request(&format!("[verify]\ncommands = [\"{VERIFY}\"]\n"))
+}
+
+/// The gate never opens: the way back after the handoff.
+fn bad() -> String {
+    Scene::request("[verify]\ntimeout = \"1s\"\ncommands = [\"/bin/false\"]\n")
+}
+
+/// Carries a prepared scene to its end, and checks it.
+fn to_the_end(
+    scene: &mut Scene,
+    request: &str,
+    wanted: Ending,
+    quarantine: Quarantine,
+) -> Result<(), String> {
+    scene.start_daemon(SOURCE);
+    scene.start_daemon(TARGET);
+    scene.drop_request(request);
+    let ended = scene.wait_ended(LIMIT);
+    judged(scene, ended, wanted, quarantine)
+}
+
+fn judged(
+    scene: &mut Scene,
+    ended: Result<(), String>,
+    wanted: Ending,
+    quarantine: Quarantine,
+) -> Result<(), String> {
+    ended
+        .and_then(|()| match scene.ending(quarantine) {
+            // Nothing but the daemon's life has failed: there was no reason to turn back, or not to.
+            Ok(ending) if ending != wanted => Err(format!("it ended {ending:?}, not {wanted:?}")),
+            other => other.map(drop),
+        })
+        .map_err(|why| format!("{why}\n{}", scene.dump()))
+}
+
+/// The n-th call of a command on one host kills the daemon there.
+fn killed_at(i: usize, rule: &Value, n: u64) -> Result<bool, String> {
+    let mut scene = Scene::new(&plan(n));
+    scene.fault(i, rule);
+    to_the_end(&mut scene, &good(), Ending::Migrated, Quarantine::Empty)?;
+    Ok(scene.fired(i))
+}
+
+/// As above, on the way back after the handoff.
+fn killed_on_the_way_back(i: usize, rule: &Value, n: u64) -> Result<bool, String> {
+    let mut scene = Scene::new(&plan(n));
+    scene.fault(i, rule);
+    to_the_end(&mut scene, &bad(), Ending::AsFound, Quarantine::Kept)?;
+    Ok(scene.fired(i))
+}
+
+fn rule(n: u64, when: &str) -> Value {
+    json!({ "command": "*", "call": n, "action": { "do": "kill-parent", "when": when } })
+}
+
+fn orphan(n: u64, verb: &str) -> Value {
+    json!({
+        "command": "zfs", "contains": [verb], "call": n,
+        "action": { "do": "kill-parent", "when": "halfway", "bytes": 20_000 }
+    })
+}
+
+/// The daemon is killed as soon as its journal has n lines.
+fn killed_at_line(
+    i: usize,
+    request: &str,
+    wanted: Ending,
+    quarantine: Quarantine,
+    n: u64,
+) -> Result<bool, String> {
+    let mut scene = Scene::new(&plan(n));
+    scene.start_daemon(SOURCE);
+    scene.start_daemon(TARGET);
+    scene.drop_request(request);
+    let mut killed = false;
+    let ended = scene.wait_for("the n-th line, or both jobs to end", LIMIT, |scene| {
+        let lines = |place| {
+            let jobs = scene.jobs(i, place);
+            let journals = jobs.iter().filter_map(|job| fs::read_to_string(job.join("journal")).ok());
+            journals.map(|text| text.lines().count() as u64).max().unwrap_or(0)
+        };
+        // One that has gone past the n-th line before it was seen there is killed all the same.
+        if lines("active") >= n {
+            scene.kill(i);
+            scene.start_daemon(i);
+            killed = true;
+        }
+        Ok(killed || scene.is_over())
+    });
+    let ended = ended.and_then(|()| scene.wait_ended(LIMIT));
+    judged(&mut scene, ended, wanted, quarantine)?;
+    Ok(killed)
+}
+
+#[test]
+fn a_source_killed_before_its_nth_command_has_an_effect_goes_on() {
+    until_one_survives("source, before", &|n| killed_at(SOURCE, &rule(n, "before"), n));
+}
+
+#[test]
+fn a_source_killed_after_its_nth_commands_effect_goes_on() {
+    until_one_survives("source, after", &|n| killed_at(SOURCE, &rule(n, "after"), n));
+}
+
+#[test]
+fn a_target_killed_before_its_nth_command_has_an_effect_goes_on() {
+    until_one_survives("target, before", &|n| killed_at(TARGET, &rule(n, "before"), n));
+}
+
+#[test]
+fn a_target_killed_after_its_nth_commands_effect_goes_on() {
+    until_one_survives("target, after", &|n| killed_at(TARGET, &rule(n, "after"), n));
+}
+
+#[test]
+fn an_orphaned_zfs_send_does_no_harm() {
+    until_one_survives("source, in the n-th send", &|n| killed_at(SOURCE, &orphan(n, "send"), n));
+}
+
+#[test]
+fn an_orphaned_zfs_receive_does_no_harm() {
+    until_one_survives("target, in the n-th receive", &|n| killed_at(TARGET, &orphan(n, "receive"), n));
+}
+
+#[test]
+fn a_daemon_killed_at_its_nth_journal_line_goes_on() {
+    for (i, host) in HOSTS.iter().enumerate() {
+        until_one_survives(&format!("{host}, journal"), &move |n| {
+            killed_at_line(i, &good(), Ending::Migrated, Quarantine::Empty, n)
+        });
+    }
+}
+
+#[test]
+fn a_source_killed_on_the_way_back_has_its_zone_as_found() {
+    until_one_survives("source, way back", &|n| killed_on_the_way_back(SOURCE, &rule(n, when(n)), n));
+}
+
+#[test]
+fn a_target_killed_on_the_way_back_leaves_nothing_but_the_data_in_quarantine() {
+    until_one_survives("target, way back", &|n| killed_on_the_way_back(TARGET, &rule(n, when(n)), n));
+}
+
+#[test]
+fn a_daemon_killed_at_its_nth_journal_line_on_the_way_back_goes_on() {
+    for (i, host) in HOSTS.iter().enumerate() {
+        until_one_survives(&format!("{host}, journal, way back"), &move |n| {
+            killed_at_line(i, &bad(), Ending::AsFound, Quarantine::Kept, n)
+        });
+    }
+}
+
+/// Both moments in turn, where a loop for each would take too long.
+fn when(n: u64) -> &'static str {
+    if n % 2 == 0 { "before" } else { "after" }
+}
