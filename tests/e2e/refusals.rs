@@ -91,7 +91,7 @@ fn what_reaches_out_of_the_zone_and_all_of_it_at_once() {
         for commands in [
             "add device; set match=/dev/dsk/c0t0d0s0; end",
             "add fs; set dir=/mnt; set special=/etc; set type=lofs; end",
-            "set limitpriv=default,sys_time",
+            "set limitpriv=\"default,sys_time\"",
         ] {
             lab.source.run("zonecfg", &["-z", ZONE, commands]);
         }
@@ -120,7 +120,7 @@ fn too_little_room_in_the_pool() {
     is_refused(
         |lab| drop(lab.target.run("zfs", &["set", "quota=1M", "data/zones"])),
         &Request::new(),
-        &["data/zones", "needs"],
+        &["data/zones", "datasets need"],
     );
 }
 
@@ -148,10 +148,36 @@ fn a_snapshot_name_that_is_taken_on_the_source() {
     let line = lab.source.wait_outcome(0);
     assert!(line.contains("@migrate"), "{line}");
     assert!(!line.contains("result=ok"), "{line}");
+    assert_eq!(lab.source.calls("shutdown"), 0, "the zone was shut down for nothing");
     lab.rest();
     assert_eq!(lab.source.datasets(), state, "the operator's own snapshot stays");
     assert_eq!(lab.source.state(ZONE).as_deref(), Some("running"));
     assert!(lab.source.autoboot(ZONE));
+}
+
+#[test]
+fn a_snapshot_name_that_is_taken_at_the_last_moment_stays_the_operators() {
+    let lab = Lab::new();
+    let mine = format!("{TOP}/tank@migrate");
+    // The detach that fails holds the job between its look and its snapshot.
+    lab.source
+        .fault(&json!({"command": "zoneadm", "contains": ["detach"], "action": {"do": "fail", "status": 1}}));
+    lab.start();
+    let job = lab.submit(&Request::new().set("", "snapshot", "\"migrate\""));
+    lab.source.wait_event(&job, "shut-down", "");
+    lab.source.run("zfs", &["snapshot", &mine]);
+    lab.source.no_faults();
+    let line = lab.source.wait_outcome(0);
+    assert!(
+        line.contains("result=failed") && line.contains("undone=yes") && line.contains("@migrate"),
+        "{line}"
+    );
+    lab.rest();
+    let left: Vec<_> = lab.source.datasets().into_iter().filter(|name| name.contains('@')).collect();
+    assert_eq!(left, [mine]);
+    assert_eq!(lab.source.state(ZONE).as_deref(), Some("running"));
+    assert!(lab.source.autoboot(ZONE));
+    assert_eq!(lab.target.datasets(), [""; 0]);
 }
 
 #[test]
@@ -185,6 +211,7 @@ mod requests {
         let reason = lab.source.reason("b.toml");
         assert!(reason.contains("b.toml:3:1") && reason.contains("traget"), "{reason}");
         assert!(reason.contains("b.toml:4:") && reason.contains("not in this version"), "{reason}");
+        lab.source.wait_outcome(1);
         let outcomes = lab.source.outcomes();
         assert_eq!(outcomes.len(), 2, "{outcomes:?}");
         assert!(outcomes.iter().all(|line| line.contains("result=rejected") && line.contains("request=")));

@@ -107,12 +107,17 @@ impl Before {
         };
         assert_eq!(sorted(&to.export(zone)), sorted(&self.config), "the configuration");
         self.picture.assert_same(&to.picture(top));
-        let left: Vec<_> = to.datasets().into_iter().filter(|name| is_left(name)).collect();
+        self.assert_kept(from);
+        let left: Vec<_> = to.datasets().into_iter().filter(|name| is_left(name, top)).collect();
         assert!(left.is_empty(), "left on {}: {left:?}", to.name);
-        let kept: Vec<_> =
-            from.datasets().into_iter().filter(|name| name.starts_with(top.as_str())).collect();
-        assert!(kept.iter().any(|name| name.contains('@')), "the old copy with its snapshot: {kept:?}");
         assert_tidy(&[from, to]);
+    }
+
+    #[track_caller]
+    fn assert_kept(&self, from: &Host) {
+        let top = self.top.as_str();
+        let kept: Vec<_> = from.datasets().into_iter().filter(|name| name.starts_with(top)).collect();
+        assert!(kept.iter().any(|name| name.contains('@')), "the old copy with its snapshot: {kept:?}");
     }
 
     /// The zone is on `home` as it was found, and `other` has nothing of it.
@@ -131,14 +136,14 @@ impl Before {
         assert_eq!(home.state(&self.zone).as_ref(), Some(&self.state), "on {}", home.name);
         assert_eq!(home.export(&self.zone), self.config, "the configuration on {}", home.name);
         self.picture.assert_same(&home.picture(&self.top));
-        let left: Vec<_> = home.datasets().into_iter().filter(|name| is_left(name)).collect();
+        let left: Vec<_> = home.datasets().into_iter().filter(|name| is_left(name, &self.top)).collect();
         assert!(left.is_empty(), "left on {}: {left:?}", home.name);
     }
 }
 
 /// Is it something that a migration takes away at its end?
-fn is_left(name: &str) -> bool {
-    name.contains('@') || name.starts_with("data/zones/zmigrate")
+fn is_left(name: &str, top: &str) -> bool {
+    name.starts_with(top) && name.contains('@') || name.starts_with("data/zones/zmigrate")
 }
 
 /// No parts and no messages are left, and nothing is going on.
