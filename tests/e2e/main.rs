@@ -3,5 +3,7 @@
 
 mod lab;
 
+mod cancel;
 mod happy;
+mod peers;
 mod refusals;
