@@ -5,5 +5,6 @@ mod lab;
 
 mod cancel;
 mod happy;
+mod integrity;
 mod peers;
 mod refusals;
