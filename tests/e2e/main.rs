@@ -4,6 +4,7 @@
 mod lab;
 
 mod cancel;
+mod failures;
 mod happy;
 mod integrity;
 mod peers;
