@@ -70,7 +70,12 @@ fn look_at(
 
 fn read<T: Message>(id: &JobId, inbox: &JobBox) -> Option<T> {
     let bytes = inbox.read(T::NAME, MAX_MESSAGE).ok()??;
-    message::open(id, &bytes).ok()
+    let body = message::open(id, &bytes).ok();
+    if body.is_none() {
+        // Where a damaged one lies, the source would believe that its word stands.
+        inbox.remove(T::NAME);
+    }
+    body
 }
 
 fn refuse(id: &JobId, inbox: &JobBox, why: &str) -> anyhow::Result<()> {

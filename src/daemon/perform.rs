@@ -262,5 +262,7 @@ pub fn leave(context: &Context, job: &Job) {
 /// For `survey`: read by `words` too.
 pub fn survey_zone(at: &At<'_>) -> Result<Done, StepError> {
     let survey = survey::survey(at.programs, at.job.zone())?;
+    let datasets: Vec<_> = survey.datasets.iter().map(|dataset| dataset.name.clone()).collect();
+    source::look_for_snapshots(at.programs, at.job, &datasets)?;
     Ok(Done::Event(Event::Surveyed { survey: Box::new(survey) }))
 }

@@ -57,8 +57,8 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
         words::put_answer(&inbox, job, Reply::Accepted)?;
         memory.put = Some(job.serial);
     }
-    if words::is_withdrawn(at, &inbox)? {
-        return Ok(words::withdrawn());
+    if let Some(reason) = words::withdrawal(at, &inbox)? {
+        return Ok(words::withdrawn(&reason));
     }
     if let Some(done) = words::reoffered(at, &inbox)? {
         return Ok(done);

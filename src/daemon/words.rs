@@ -213,8 +213,8 @@ pub fn heed_source(at: &At<'_>, memory: &mut Memory) -> Result<Option<Done>, Ste
 pub fn check(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
     let job = at.job;
     let inbox = inbox(at.config, job);
-    if is_withdrawn(at, &inbox)? {
-        return Ok(withdrawn());
+    if let Some(reason) = withdrawal(at, &inbox)? {
+        return Ok(withdrawn(&reason));
     }
     if let Some(done) = reoffered(at, &inbox)? {
         return Ok(done);
@@ -292,14 +292,23 @@ pub fn reoffered(at: &At<'_>, inbox: &JobBox) -> Result<Option<Done>, StepError>
     Ok(newer.map(|offer| Done::Event(Event::Reoffered { offer: Box::new(offer) })))
 }
 
-/// Target: has the source called it off, or taken its side away?
-pub fn is_withdrawn(at: &At<'_>, inbox: &JobBox) -> Result<bool, StepError> {
-    Ok(!inbox.is_there() || read::<Withdraw>(at, inbox)?.is_some())
+/// Target: has the source called it off, or taken its side away? Its reason, if it gave one.
+pub fn withdrawal(at: &At<'_>, inbox: &JobBox) -> Result<Option<String>, StepError> {
+    if !inbox.is_there() {
+        return Ok(Some(String::new()));
+    }
+    // The peer's word: bounded and escaped.
+    let shown = |reason: &str| reason.chars().take(300).flat_map(char::escape_debug).collect();
+    Ok(read::<Withdraw>(at, inbox)?.map(|withdraw| shown(&withdraw.reason)))
 }
 
 /// The event of a withdrawn job.
-pub fn withdrawn() -> Done {
-    let failure = message::Failure { step: "receive".into(), error: "the source withdrew".into() };
+pub fn withdrawn(reason: &str) -> Done {
+    let error = match reason {
+        "" => "the source withdrew".to_owned(),
+        reason => format!("the source withdrew: {reason}"),
+    };
+    let failure = message::Failure { step: "receive".into(), error };
     Done::Event(Event::TurnedBack { cause: Cause::Withdrawn, failure })
 }
 
@@ -326,9 +335,10 @@ pub fn put_receipt(at: &At<'_>) -> Result<Done, StepError> {
 pub fn put_result(at: &At<'_>, acked: bool) -> Result<(), StepError> {
     let inbox = inbox(at.config, at.job);
     let verdict = Verdict { acked, ..at.job.verdict.clone().unwrap_or_default() };
-    // Once for each: it is looked at again and again, and written only where it is not so.
-    if acked || !inbox.has_put(Verdict::NAME) {
-        inbox.put(Verdict::NAME, &message::seal(&at.job.id, verdict))?;
+    let bytes = message::seal(&at.job.id, verdict);
+    // It is looked at again and again, and written only where it is not so; a damaged one is not so.
+    if inbox.read_put(Verdict::NAME, MAX_MESSAGE).as_ref() != Some(&bytes) {
+        inbox.put(Verdict::NAME, &bytes)?;
     }
     Ok(())
 }
@@ -379,7 +389,9 @@ pub fn read<T: Message>(at: &At<'_>, inbox: &JobBox) -> Result<Option<T>, StepEr
     match message::open(&at.job.id, &bytes) {
         Ok(body) => Ok(Some(body)),
         Err(error) => {
-            at.live.note(&error.to_string());
+            // Where a damaged one lies, the source would believe that its word stands.
+            at.live.note(&format!("{error}; it is taken away, to be put again"));
+            inbox.remove(T::NAME);
             Ok(None)
         }
     }

@@ -71,6 +71,13 @@ struct Image<'a> {
     writing: &'a RefCell<quarantine::Writing<'a>>,
 }
 
+/// What is found where a part's entry should be.
+enum Look {
+    Absent,
+    Damaged,
+    Sound(Box<Entry>),
+}
+
 /// How one try at an image ended.
 enum Try {
     Complete(Guid),
@@ -127,7 +134,9 @@ impl Receive<'_> {
             };
             let told = progress.images.entry(image.placed.source.to_string()).or_default();
             if told.attempt != first.attempt {
-                *told = ImageProgress { attempt: first.attempt, ..ImageProgress::default() };
+                // What was complained of before any attempt was known stays complained of.
+                let again = if told.attempt == 0 { std::mem::take(&mut told.again) } else { BTreeMap::new() };
+                *told = ImageProgress { attempt: first.attempt, again, ..ImageProgress::default() };
             }
             if here.get(&snapshot) == Some(&first.guid) {
                 self.complete(image, first.guid, progress);
@@ -164,8 +173,14 @@ impl Receive<'_> {
         progress: &mut Progress,
     ) -> Result<Option<Entry>, StepError> {
         loop {
-            if let Some(entry) = self.entry(image, 0)? {
-                return Ok(Some(entry));
+            match self.entry(image, 0)? {
+                Look::Sound(entry) => return Ok(Some(*entry)),
+                Look::Damaged => {
+                    // Whose attempt it was can't be told: 0 stands for any.
+                    progress.images.entry(image.placed.source.to_string()).or_default().attempt = 0;
+                    self.complain(image, 0, progress);
+                }
+                Look::Absent => {}
             }
             if let Some(guid) = here {
                 // Its parts are gone because it was complete: say so again, the source knows whether the guid fits.
@@ -299,8 +314,10 @@ impl Receive<'_> {
         progress: &mut Progress,
     ) -> Result<Option<Entry>, StepError> {
         loop {
-            if let Some(entry) = self.entry(image, number)? {
-                return Ok(Some(entry));
+            match self.entry(image, number)? {
+                Look::Sound(entry) => return Ok(Some(*entry)),
+                Look::Damaged => self.complain(image, number, progress),
+                Look::Absent => {}
             }
             if (self.interrupted)() {
                 return Ok(None);
@@ -310,10 +327,10 @@ impl Receive<'_> {
         }
     }
 
-    /// A part's entry, if it is there and can be true.
-    fn entry(&self, image: &Image<'_>, number: u32) -> Result<Option<Entry>, StepError> {
+    /// A part's entry, if it is there and can be true. One that can't is taken away.
+    fn entry(&self, image: &Image<'_>, number: u32) -> Result<Look, StepError> {
         let name = entry_name(&image.stem, number);
-        let Some(bytes) = self.inbox.read(&name, MAX_ENTRY)? else { return Ok(None) };
+        let Some(bytes) = self.inbox.read(&name, MAX_ENTRY)? else { return Ok(Look::Absent) };
         let entry: Option<Entry> = serde_json::from_slice(&bytes).ok();
         let sound = entry.filter(|entry| {
             entry.is_sound(self.job.part)
@@ -322,12 +339,13 @@ impl Receive<'_> {
                 && entry.from.is_none()
                 && entry.number == number
         });
-        if sound.is_none() {
-            // Torn by a crash on its way, or not ours to understand: it is put again.
-            self.live.note(&format!("{name} is no entry of this image, waiting for another"));
+        let Some(entry) = sound else {
+            // Torn by a crash on its way, or not ours to understand.
+            self.live.note(&format!("{name} is no entry of this image"));
             self.inbox.remove(&name);
-        }
-        Ok(sound)
+            return Ok(Look::Damaged);
+        };
+        Ok(Look::Sound(Box::new(entry)))
     }
 
     /// Asks for a part again: the damaged one is taken away, so that nobody mistakes it for the good one.
@@ -360,7 +378,7 @@ impl Receive<'_> {
         // The source answers with a higher attempt, or gives up.
         loop {
             match self.entry(image, 0)? {
-                Some(entry) if entry.attempt > attempt => return Ok(Try::Superseded),
+                Look::Sound(entry) if entry.attempt > attempt => return Ok(Try::Superseded),
                 _ if (self.interrupted)() => return Ok(Try::Interrupted),
                 _ => (self.wait)(Duration::from_secs(1)),
             }

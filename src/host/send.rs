@@ -215,9 +215,13 @@ impl Send<'_> {
             return Ok(());
         }
         self.live.received(image.index, told.bytes, false);
-        if copied.entries.first().is_none_or(|first| first.attempt != told.attempt) {
+        // 0: the target could read no entry of the image yet, and complains of just that.
+        let known = told.attempt != 0;
+        if copied.entries.first().is_none_or(|first| known && first.attempt != told.attempt) {
             return Ok(());
         }
+        // A target that was started anew counts from the beginning.
+        copied.complaints.retain(|number, _| told.again.contains_key(number));
         if told.restart && !copied.restarted {
             copied.restarted = true;
             image.restart.store(true, Ordering::Relaxed);

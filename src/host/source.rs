@@ -13,7 +13,7 @@ use crate::cmd::zoneadm::{AttachMode, ZoneFault, ZoneState};
 use crate::cmd::{Programs, zlogin, zoneadm, zonecfg};
 use crate::job::event::Event;
 use crate::job::message::Handoff;
-use crate::job::name::{DatasetName, Guid, ZoneName};
+use crate::job::name::{DatasetName, Guid, SnapshotName, ZoneName};
 use crate::job::record::Job;
 use crate::job::retry::ErrorKind;
 
@@ -153,7 +153,11 @@ pub fn snapshot(programs: &Programs, job: &Job) -> Result<Done, StepError> {
         state => return Ok(Done::Event(Event::ZoneRuns { state: state.to_string() })),
     }
     let names = job.dataset_names();
-    destroy_snapshots(programs, job)?;
+    let found = sorted(programs, job)?;
+    if let Some(dataset) = found.foreign.first() {
+        return Err(taken(dataset, &job.snapshot));
+    }
+    destroy(programs, job, &found)?;
     for top in tops(&names) {
         Zfs::new(programs).run(&argv::snapshot(&top, &job.snapshot, &[(JOB, job.id.as_str())]))?;
     }
@@ -168,43 +172,84 @@ pub fn snapshot(programs: &Programs, job: &Job) -> Result<Done, StepError> {
     Ok(Done::Event(Event::Snapshotted { guids }))
 }
 
-/// This job's snapshots that are there, by dataset: by name only.
+/// The snapshots of this job's name, by dataset.
 fn snapshots(programs: &Programs, job: &Job) -> Result<BTreeMap<DatasetName, Guid>, StepError> {
-    let suffix = format!("@{}", job.snapshot);
-    let all = Zfs::new(programs).guids_below(&tops(&job.dataset_names()))?;
-    let ours = all.into_iter().filter_map(|(name, guid)| {
+    named(programs, &job.dataset_names(), &job.snapshot)
+}
+
+fn named(
+    programs: &Programs,
+    datasets: &[DatasetName],
+    snapshot: &SnapshotName,
+) -> Result<BTreeMap<DatasetName, Guid>, StepError> {
+    let suffix = format!("@{snapshot}");
+    let all = Zfs::new(programs).guids_below(&tops(datasets))?;
+    let named = all.into_iter().filter_map(|(name, guid)| {
         let dataset = DatasetName::new(name.strip_suffix(&suffix)?).ok()?;
         Some((dataset, guid))
     });
-    Ok(ours.collect())
+    Ok(named.collect())
 }
 
-/// Destroys this job's snapshots, wherever they are. May be repeated.
+fn taken(dataset: &DatasetName, snapshot: &SnapshotName) -> StepError {
+    StepError::permanent(format!(
+        "snapshot '{}' is there and not this job's; choose another name with `snapshot`",
+        dataset.at(snapshot)
+    ))
+}
+
+/// Before the zone is touched: is the snapshot's name free?
 ///
 /// # Errors
-/// Permanent when one of that name is somebody else's; transient while a `zfs send` holds one.
+/// Permanent when it is not.
+pub fn look_for_snapshots(programs: &Programs, job: &Job, datasets: &[DatasetName]) -> Result<(), StepError> {
+    match named(programs, datasets, &job.snapshot)?.keys().next() {
+        Some(dataset) => Err(taken(dataset, &job.snapshot)),
+        None => Ok(()),
+    }
+}
+
+/// Destroys this job's snapshots, wherever they are, and no others of that name. May be repeated.
+///
+/// # Errors
+/// Transient while a `zfs send` holds one.
 pub fn destroy_snapshots(programs: &Programs, job: &Job) -> Result<(), StepError> {
+    destroy(programs, job, &sorted(programs, job)?)
+}
+
+/// The snapshots of this job's name: its own, and other people's.
+struct Sorted {
+    ours: Vec<DatasetName>,
+    foreign: Vec<DatasetName>,
+}
+
+fn sorted(programs: &Programs, job: &Job) -> Result<Sorted, StepError> {
     let found = snapshots(programs, job)?;
+    let mut sorted = Sorted { ours: Vec::new(), foreign: Vec::new() };
     if found.is_empty() {
-        return Ok(());
+        return Ok(sorted);
     }
-    let zfs = Zfs::new(programs);
     let names: Vec<String> = found.keys().map(|dataset| dataset.at(&job.snapshot)).collect();
-    for line in zfs.properties(&[JOB], &names)? {
-        let made = job.made.iter().any(|(dataset, guid)| {
-            found.get(dataset) == Some(guid) && dataset.at(&job.snapshot) == line.name
-        });
-        if line.value != job.id.as_str() && !made {
-            let text = format!(
-                "snapshot '{}' is there and not this job's; choose another name with `snapshot`",
-                line.name
-            );
-            return Err(StepError::permanent(text));
-        }
+    let lines = Zfs::new(programs).properties(&[JOB], &names)?;
+    for (dataset, guid) in found {
+        let name = dataset.at(&job.snapshot);
+        let marked = lines.iter().any(|line| line.name == name && line.value == job.id.as_str());
+        let made = job.made.iter().any(|(name, made)| *name == dataset && *made == guid);
+        if marked || made { &mut sorted.ours } else { &mut sorted.foreign }.push(dataset);
     }
-    let tops: Vec<_> = tops(&found.keys().cloned().collect::<Vec<_>>());
-    for top in tops {
-        match zfs.run(&argv::destroy_snapshot_tree(&top, &job.snapshot)) {
+    Ok(sorted)
+}
+
+fn destroy(programs: &Programs, job: &Job, found: &Sorted) -> Result<(), StepError> {
+    let zfs = Zfs::new(programs);
+    let argvs: Vec<_> = if found.foreign.is_empty() {
+        tops(&found.ours).iter().map(|top| argv::destroy_snapshot_tree(top, &job.snapshot)).collect()
+    } else {
+        // -r would take the others along.
+        found.ours.iter().map(|dataset| argv::destroy_snapshot(dataset, &job.snapshot)).collect()
+    };
+    for argv in argvs {
+        match zfs.run(&argv) {
             Err(error) if Fault::of_error(&error) == Fault::Missing => {}
             other => drop(other?),
         }

@@ -1,0 +1,153 @@
+//! An operator changes his mind, at every step.
+
+use serde_json::json;
+
+use crate::lab::ends::{Before, assert_outcomes, has_top};
+use crate::lab::{Lab, Request, ZONE, wait};
+
+/// A command of the source fails again and again, which holds the job in a step; then it is cancelled.
+fn cancelled_in(command: &str, contains: &str, step: &str) {
+    let lab = Lab::new();
+    let text = "cannot do it now: dataset is busy";
+    lab.source.fault(&json!({"command": command, "contains": [contains], "action": {"do": "fail", "text": text, "status": 1}}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    wait("the step", || lab.source.told().contains(&format!("event=deferred step={step}")).then_some(()));
+    lab.source.no_faults();
+    lab.source.ask(&["cancel", &job]);
+    lab.outcomes();
+    assert_outcomes(&lab, "cancelled", &["cancelled by uid", "step="]);
+    before.assert_as_found(&lab.source, &lab.target);
+}
+
+#[test]
+fn in_the_snapshot() {
+    cancelled_in("zfs", "snapshot", "snapshot");
+}
+
+#[test]
+fn in_the_send() {
+    cancelled_in("zfs", "send", "send");
+}
+
+#[test]
+fn while_the_zone_is_going_down() {
+    let lab = Lab::new();
+    lab.source.manners(ZONE, json!({"shutdown_ms": 1500, "writes_on_boot": false}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    lab.source.wait_event(&job, "autoboot-cleared", "");
+    lab.source.ask(&["cancel", &job]);
+    lab.outcomes();
+    assert_outcomes(&lab, "cancelled", &["cancelled by uid"]);
+    before.assert_as_found(&lab.source, &lab.target);
+}
+
+#[test]
+fn while_a_command_hangs_its_deadline_ends_it() {
+    let lab = Lab::new();
+    lab.source.configure("timeout = \"2m\"", "timeout = \"2s\"");
+    lab.source.fault(&json!({"command": "zfs", "contains": ["snapshot"], "action": {"do": "hang"}}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    lab.source.wait_event(&job, "recaptured", "");
+    lab.source.ask(&["cancel", &job, "--no-wait"]);
+    lab.outcomes();
+    assert_outcomes(&lab, "cancelled", &[]);
+    before.assert_as_found(&lab.source, &lab.target);
+}
+
+#[test]
+fn while_it_waits_for_its_time() {
+    let lab = Lab::started();
+    let before = Before::of(&lab.source);
+    let job = lab.submit(&Request::new().set("", "not_before", "2107-05-18T03:00:00Z"));
+    lab.source.wait_event(&job, "accepted", "");
+    lab.source.ask(&["cancel", &job]);
+    lab.outcomes();
+    assert_outcomes(&lab, "cancelled", &[]);
+    before.assert_as_found(&lab.source, &lab.target);
+}
+
+#[test]
+fn on_the_target_while_it_receives() {
+    let lab = Lab::new();
+    let text = "cannot receive: out of space";
+    lab.target.fault(&json!({"command": "zfs", "contains": ["receive"], "action": {"do": "fail", "text": text, "status": 1}}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    lab.source.wait_event(&job, "snapshotted", "");
+    lab.target.ask(&["cancel", &job]);
+    lab.outcomes();
+    let (source, target) = (&lab.source.outcomes()[0], &lab.target.outcomes()[0]);
+    assert!(target.contains("result=cancelled") && target.contains("on zhost2"), "{target}");
+    assert!(source.contains("zhost2 gave up: cancelled by uid"), "{source}");
+    before.assert_as_found(&lab.source, &lab.target);
+}
+
+/// A job that is past the handoff and can't end: the zone does not come up on the target for a while.
+fn held_behind_the_handoff() -> (Lab, Before, String) {
+    let lab = Lab::new();
+    lab.target.manners(ZONE, json!({"milestone": "offline", "writes_on_boot": false}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new().set("verify", "timeout", "\"10m\""));
+    lab.target.wait_event(&job, "installed", "boot");
+    (lab, before, job)
+}
+
+#[test]
+fn behind_the_handoff_only_the_target_rolls_back() {
+    let (lab, before, job) = held_behind_the_handoff();
+    let refused = lab.source.zmigrate(&["cancel", &job]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("rollback"), "{said}");
+    let refused = lab.source.zmigrate(&["rollback", &job]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("zhost2"), "{said}");
+
+    lab.target.ask(&["rollback", &job]);
+    lab.outcomes();
+    let (source, target) = (&lab.source.outcomes()[0], &lab.target.outcomes()[0]);
+    assert!(target.contains("result=cancelled") && target.contains("rolled back by uid"), "{target}");
+    assert!(source.contains("rolled back by uid") && source.contains("kept on zhost2"), "{source}");
+    before.assert_at_home(&lab.source);
+    assert_eq!(lab.target.state(ZONE), None);
+    assert!(!has_top(&lab.target));
+}
+
+#[test]
+fn a_target_declared_gone_that_comes_back_gives_way() {
+    let (lab, before, job) = held_behind_the_handoff();
+    // Power off: its daemon and its zones are gone, and come back without autoboot.
+    lab.target.kill();
+    crate::lab::run_lab(lab.dir(), &["reboot", "zhost2"]);
+    lab.declared_gone.set(true);
+    let wrong = lab.source.zmigrate(&["rollback", &job, "--target-is-gone", "zhost9"]);
+    assert!(!wrong.status.success());
+    lab.source.ask(&["rollback", &job, "--target-is-gone", "zhost2", "--no-wait"]);
+    let line = lab.source.wait_outcome(0);
+    assert!(line.contains("result=failed"), "{line}");
+    assert_eq!(lab.source.state(ZONE).as_deref(), Some("running"));
+    lab.target.start();
+    let line = lab.target.wait_outcome(0);
+    assert!(line.contains("result=failed"), "{line}");
+    lab.rest();
+    before.assert_at_home(&lab.source);
+    assert_eq!(lab.target.state(ZONE), None);
+    assert!(!has_top(&lab.target));
+}
+
+#[test]
+fn what_is_over_cannot_be_cancelled() {
+    let lab = Lab::started();
+    let job = lab.submit(&Request::new());
+    lab.outcomes();
+    let refused = lab.source.zmigrate(&["cancel", &job]);
+    assert!(!refused.status.success());
+    assert_eq!(lab.target.state(ZONE).as_deref(), Some("running"));
+}

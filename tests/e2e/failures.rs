@@ -1,0 +1,266 @@
+//! A step that fails for good: the zone ends where it was found, and both outcome lines say why.
+
+use serde_json::{Value, json};
+
+use crate::lab::ends::{Before, assert_outcomes, has_top};
+use crate::lab::{Host, Lab, Request, ZONE};
+
+fn failing(command: &str, contains: &[&str], text: &str) -> Value {
+    json!({"command": command, "contains": contains, "action": {"do": "fail", "text": text, "status": 1}})
+}
+
+fn failing_once(command: &str, contains: &[&str], text: &str) -> Value {
+    json!({"command": command, "contains": contains, "call": 1, "action": {"do": "fail", "text": text, "status": 1}})
+}
+
+/// Something on one side never works: as found, and the target says why as well, if it ever heard of the job.
+fn ends_as_found(prepare: impl FnOnce(&Lab), request: &Request, words: &[&str]) {
+    let lab = Lab::new();
+    prepare(&lab);
+    let before = Before::of(&lab.source);
+    lab.start();
+    lab.migrate(request);
+    let line = &lab.source.outcomes()[0];
+    for word in ["result=failed ", "undone=yes"].iter().chain(words) {
+        assert!(line.contains(word), "no {word:?} in {line}");
+    }
+    assert_eq!([lab.source.outcomes().len(), lab.target.outcomes().len()], [1, 1]);
+    let line = &lab.target.outcomes()[0];
+    assert!(line.contains("result=failed ") || line.contains("result=cancelled "), "{line}");
+    for word in words.iter().filter(|word| !word.starts_with("step=")) {
+        assert!(line.contains(word), "no {word:?} in {line}");
+    }
+    before.assert_as_found(&lab.source, &lab.target);
+}
+
+fn source_fails(rule: &Value, words: &[&str]) {
+    // What may pass is tried until the request's time is over.
+    let request = Request::new().set("", "give_up", "\"4s\"");
+    ends_as_found(|lab| lab.source.fault(rule), &request, words);
+}
+
+/// The target fails for good behind the handoff: it goes back and both lines say the same.
+fn target_fails(rule: &Value, words: &[&str]) {
+    let lab = Lab::new();
+    lab.target.fault(rule);
+    let before = Before::of(&lab.source);
+    lab.start();
+    lab.migrate(&Request::new());
+    assert_outcomes(&lab, "failed", &["undone=yes"]);
+    assert_outcomes(&lab, "failed", words);
+    before.assert_as_found(&lab.source, &lab.target);
+}
+
+#[test]
+fn autoboot_cannot_be_cleared() {
+    source_fails(&failing("zonecfg", &["autoboot=false"], "zonecfg: no such luck"), &["step=autoboot"]);
+}
+
+#[test]
+fn a_shutdown_hangs_in_the_zone() {
+    ends_as_found(
+        |lab| lab.source.manners(ZONE, json!({"stuck": "running", "writes_on_boot": false})),
+        &Request::new().set("shutdown", "timeout", "\"1s\""),
+        &["step=shutdown", "is still running"],
+    );
+}
+
+#[test]
+fn a_shutdown_that_hangs_is_forced_if_the_request_says_so() {
+    let lab = Lab::new();
+    lab.source.manners(ZONE, json!({"stuck": "shutting_down", "writes_on_boot": false}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    lab.migrate(&Request::new().set("shutdown", "timeout", "\"1s\"").set("shutdown", "force", "true"));
+    assert_outcomes(&lab, "ok", &[]);
+    before.assert_moved(&lab.source, &lab.target);
+}
+
+#[test]
+fn the_detach_fails() {
+    source_fails(&failing("zoneadm", &["detach"], "detach: no way"), &["step=detach", "detach: no way"]);
+}
+
+#[test]
+fn the_snapshot_fails() {
+    source_fails(
+        &failing("zfs", &["snapshot"], "cannot create snapshot: out of space"),
+        &["step=snapshot", "out of space"],
+    );
+}
+
+#[test]
+fn every_send_fails() {
+    source_fails(
+        &failing("zfs", &["send"], "warning: cannot send 'data/zones/dbbackup': I/O error"),
+        &["step=send", "give_up of 4 s is over", "I/O error"],
+    );
+}
+
+#[test]
+fn every_send_dies_half_way() {
+    source_fails(
+        &json!({"command": "zfs", "contains": ["send"], "action": {"do": "die-halfway"}}),
+        &["step=send"],
+    );
+}
+
+#[test]
+fn every_receive_fails() {
+    ends_as_found(
+        |lab| lab.target.fault(&failing("zfs", &["receive"], "cannot receive: permission denied")),
+        &Request::new().set("", "give_up", "\"6s\""),
+        &[],
+    );
+}
+
+#[test]
+fn a_property_cannot_be_set() {
+    target_fails(
+        &failing("zfs", &["set", "org.example:replica"], "cannot set property: permission denied"),
+        &["step=properties", "permission denied"],
+    );
+}
+
+#[test]
+fn the_rename_into_place_fails() {
+    target_fails(
+        &failing("zfs", &["rename"], "cannot rename 'data': permission denied"),
+        &["step=rename", "permission denied"],
+    );
+}
+
+#[test]
+fn a_quota_cannot_be_set() {
+    target_fails(
+        &failing("zfs", &["set", "quota="], "cannot set property: permission denied"),
+        &["step=quotas"],
+    );
+}
+
+#[test]
+fn the_zones_root_cannot_be_mounted() {
+    target_fails(
+        &failing("zfs", &["canmount=on", "dbbackup/ROOT/zbe"], "cannot mount: permission denied"),
+        &["step=mount", "permission denied"],
+    );
+}
+
+#[test]
+fn the_configuration_fails() {
+    target_fails(&failing("zonecfg", &["-f"], "zonecfg: invalid"), &["step=configure"]);
+}
+
+#[test]
+fn the_attach_fails() {
+    target_fails(
+        &failing("zoneadm", &["attach"], "attach: the package level differs"),
+        &["step=attach", "differs"],
+    );
+}
+
+#[test]
+fn the_zone_does_not_boot_and_what_was_received_is_kept() {
+    let lab = Lab::new();
+    lab.target.fault(&failing("zoneadm", &["boot"], "zoneadm: zone 'dbbackup': call to zoneadmd failed"));
+    came_back(lab, &Request::new(), &["step=boot", "call to zoneadmd failed"]);
+}
+
+#[test]
+fn a_zone_that_fails_its_verify_command_runs_on_the_source_again() {
+    let request = Request::new().set("verify", "timeout", "\"1s\"").set(
+        "verify",
+        "commands",
+        "[\"/opt/mysql/bin/nosuch\"]",
+    );
+    came_back(Lab::new(), &request, &["step=verify", "did not come up within 1 s", "nosuch"]);
+}
+
+#[test]
+fn a_zone_with_a_service_in_maintenance_comes_back() {
+    let lab = Lab::new();
+    lab.target.manners(ZONE, json!({"maintenance": ["svc:/network/ssh:default"], "writes_on_boot": false}));
+    let request = Request::new().set("verify", "timeout", "\"1s\"");
+    came_back(lab, &request, &["step=verify", "svc:/network/ssh:default is in maintenance"]);
+}
+
+/// It ran, or may have run, on the target: the source has it again, and the target keeps what the zone wrote to.
+fn came_back(lab: Lab, request: &Request, words: &[&str]) {
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(request);
+    lab.outcomes();
+    let kept = format!("data/zones/zmigrate/{job}/0");
+    assert_outcomes(&lab, "failed", words);
+    assert_outcomes(&lab, "failed", &["undone=yes", "kept on zhost2: ", &kept]);
+    before.assert_at_home(&lab.source);
+    assert_eq!(lab.target.state(ZONE), None);
+    assert!(!has_top(&lab.target), "{:?}", lab.target.datasets());
+    assert!(lab.target.datasets().contains(&kept));
+    crate::lab::ends::assert_tidy(&lab.hosts());
+}
+
+#[test]
+fn on_failure_stay_leaves_it_running_on_the_target_and_says_so() {
+    let lab = Lab::started();
+    let request = Request::new()
+        .set("verify", "timeout", "\"1s\"")
+        .set("verify", "commands", "[\"/opt/mysql/bin/nosuch\"]")
+        .set("verify", "on_failure", "\"stay\"");
+    lab.migrate(&request);
+    assert_outcomes(&lab, "ok", &["nosuch"]);
+    assert_eq!(lab.target.state(ZONE).as_deref(), Some("running"));
+}
+
+/// What fails once, and not for good, is tried again.
+fn once(on: fn(&Lab) -> &Host, rule: &Value) {
+    let lab = Lab::new();
+    on(&lab).fault(rule);
+    let before = Before::of(&lab.source);
+    lab.start();
+    lab.migrate(&Request::new());
+    assert_outcomes(&lab, "ok", &[]);
+    before.assert_moved(&lab.source, &lab.target);
+}
+
+#[test]
+fn a_send_that_dies_once_is_sent_again() {
+    let rule = json!({"command": "zfs", "contains": ["send", "db2"], "call": 1, "action": {"do": "die-halfway", "bytes": 300_000}});
+    once(|lab| &lab.source, &rule);
+}
+
+#[test]
+fn a_receive_that_dies_once_is_fed_again_from_the_parts() {
+    let rule = json!({"command": "zfs", "contains": ["receive"], "call": 5, "action": {"do": "die-halfway", "bytes": 300_000}});
+    once(|lab| &lab.target, &rule);
+}
+
+#[test]
+fn a_detach_that_fails_once_is_tried_again() {
+    once(|lab| &lab.source, &failing_once("zoneadm", &["detach"], "detach: busy"));
+}
+
+#[test]
+fn a_busy_dataset_is_renamed_later() {
+    once(|lab| &lab.target, &failing_once("zfs", &["rename"], "cannot rename 'data': dataset is busy"));
+}
+
+#[test]
+fn commands_that_lie_are_not_believed() {
+    for (on, command, verb) in
+        [(0, "zonecfg", "autoboot=false"), (1, "zonecfg", "-f"), (1, "zoneadm", "boot")]
+    {
+        let lie = json!({"command": command, "contains": [verb], "call": 1, "action": {"do": "lie"}});
+        let lab = Lab::new();
+        lab.hosts()[on].fault(&lie);
+        let before = Before::of(&lab.source);
+        lab.start();
+        lab.migrate(&Request::new());
+        // Tried again or gone back from, but never believed.
+        if lab.source.outcomes()[0].contains("result=ok ") {
+            before.assert_moved(&lab.source, &lab.target);
+        } else {
+            before.assert_at_home(&lab.source);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Whole migrations between two hosts of the lab, on emulated ZFS, by the shipped programs. One file for each
+//! family of scenario; `tests/README.md` says how to run one and to read what it prints.
+
+mod lab;
+
+mod cancel;
+mod failures;
+mod happy;
+mod integrity;
+mod peers;
+mod refusals;
