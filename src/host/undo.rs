@@ -95,8 +95,12 @@ fn shelve(target: &Target<'_>) -> Result<Shelved, StepError> {
             };
             lines.iter().filter(is).filter_map(|line| line.dataset()).collect()
         };
-        // First of all, and inner before outer: setting canmount or zoned unmounts what is mounted and mounts it
-        // again, which zfs-fuse may finish only after our own unmount.
+        zfs.run(&argv::set("canmount", "noauto", &names))?;
+        let zoned = with("zoned", "on", true);
+        if !zoned.is_empty() {
+            zfs.run(&argv::set("zoned", "off", &zoned))?;
+        }
+        // Inner before outer.
         let mounted = with("mounted", "yes", false);
         for dataset in mounted.iter().rev() {
             match zfs.run(&argv::unmount(dataset)) {
@@ -106,11 +110,6 @@ fn shelve(target: &Target<'_>) -> Result<Shelved, StepError> {
         }
         if !mounted.is_empty() {
             return Ok(Shelved::Unmounting);
-        }
-        zfs.run(&argv::set("canmount", "noauto", &names))?;
-        let zoned = with("zoned", "on", true);
-        if !zoned.is_empty() {
-            zfs.run(&argv::set("zoned", "off", &zoned))?;
         }
         zfs.run(&argv::rename(&root.target, &root.quarantine))?;
     }
