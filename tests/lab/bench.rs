@@ -245,11 +245,13 @@ fn by_hand(stage: &mut Stage) -> Result<Measured> {
         receive.args(["receive", "-u", dataset]).stdin(file);
         ensure!(receive.status()?.success(), "zfs receive {dataset}");
     }
+    // The top first: what else is mounted lies below it.
+    mounted(target, &top)?;
     properties_by_hand(source, target, &top)?;
     let path = format!("/export/zones/{zone}");
-    patiently(target, "zfs", &["mount", &top])?;
+    mounted(target, &top)?;
     for root in datasets.iter().filter(|dataset| dataset.ends_with("/ROOT/zbe")) {
-        patiently(target, "zfs", &["mount", root])?;
+        mounted(target, root)?;
     }
     target.ask("zonecfg", &["-z", &zone, &format!("create -a {path}")])?;
     target.ask("zoneadm", &["-z", &zone, "attach"])?;
@@ -261,6 +263,14 @@ fn by_hand(stage: &mut Stage) -> Result<Measured> {
     destroy_snapshots(target)?;
     stage.put_back(&moved())?;
     Ok(Measured { way: "by_hand", total, outage: Some(total), scratch, peak_rss_mib: None, beyond_zfs: None })
+}
+
+/// Mounts a dataset that is not mounted yet.
+fn mounted(on: &Running, dataset: &str) -> Result<()> {
+    if on.ask("zfs", &["get", "-H", "-o", "value", "mounted", dataset])?.trim() == "yes" {
+        return Ok(());
+    }
+    patiently(on, "zfs", &["mount", dataset])
 }
 
 /// Sets the local properties again, in an order that mounts nothing: canmount and mountpoint of the zone's own

@@ -107,7 +107,7 @@ impl Stage {
         if let Some(why) = failed {
             return Err(why);
         }
-        waited.with_context(|| self.told_so_far())?;
+        waited?;
         let source = self.outcomes(0).pop().unwrap_or_default();
         Ok(End { source, target: self.outcomes(1).pop(), restarts })
     }
