@@ -5,7 +5,7 @@ use std::fs;
 
 use serde::Deserialize;
 
-use super::{Host, Lab, TOP, ZONE, tree};
+use super::{Host, Lab, TOP, ZONE, tree, wait};
 
 /// A zone's data as it can be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -150,8 +150,10 @@ fn is_left(name: &str, top: &str) -> bool {
 #[track_caller]
 pub fn assert_tidy(hosts: &[&Host]) {
     for host in hosts {
-        let scratch = tree(&host.root.join("export/scratch"));
-        assert!(scratch.is_empty(), "left on {}'s scratch: {scratch:?}", host.name);
+        // Our answers go when the peer has taken its side away, which is seen at the next look.
+        wait(&format!("{}'s scratch to be empty", host.name), || {
+            tree(&host.root.join("export/scratch")).is_empty().then_some(())
+        });
         assert_eq!(host.jobs("active"), [""; 0], "active on {}", host.name);
     }
 }
