@@ -6,7 +6,7 @@
 //! held alerts, once an hour, until it works or an operator acts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -122,12 +122,11 @@ impl Engine {
             return perform::perform(context, job, live, dir, memory, step, age);
         }
         let (job, dir) = (&*job, &*dir);
-        let over = AtomicBool::new(false);
+        let (over, is_over) = mpsc::channel::<()>();
         std::thread::scope(|scope| {
-            let writer = scope.spawn(|| {
+            scope.spawn(move || {
                 let mut last = None;
-                while !over.load(Ordering::Relaxed) {
-                    std::thread::park_timeout(STATUS_EVERY);
+                while is_over.recv_timeout(STATUS_EVERY) == Err(RecvTimeoutError::Timeout) {
                     let status = report::status(job, live, failures, error.clone(), None, Utc::now());
                     if last.as_ref().is_none_or(|last| !report::same(last, &status)) {
                         report::write(dir, &status);
@@ -136,8 +135,7 @@ impl Engine {
                 }
             });
             let done = perform::perform(context, job, live, dir, memory, step, age);
-            over.store(true, Ordering::Relaxed);
-            writer.thread().unpark();
+            drop(over);
             done
         })
     }

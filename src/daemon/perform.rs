@@ -28,6 +28,8 @@ use crate::transport::directory::Directory;
 pub struct Memory {
     /// The zone has been told to shut down.
     pub shutdown_asked: bool,
+    /// The zone may be on its way down, although it still says `running`.
+    pub told_to_stop: bool,
     /// The serial of the offer or answer that was put by this process.
     pub put: Option<u32>,
     /// Target: a handoff put before this process started is no longer to be acted on.
@@ -48,7 +50,9 @@ impl Memory {
     /// For a job that is taken over, from its journal, by a process that has just started.
     pub fn new(job: &Job) -> Self {
         let past = job.role == Role::Target && job.phase.must_hear_anew() && job.lines > 1;
-        Self { must_hear: past, took_handoff_out: !past, ..Self::default() }
+        // An earlier process may have asked.
+        let told_to_stop = job.role == Role::Source && job.times.down.is_some();
+        Self { must_hear: past, took_handoff_out: !past, told_to_stop, ..Self::default() }
     }
 
     /// The phase has changed.
@@ -110,7 +114,10 @@ pub fn perform(
         Step::Offer(_) => words::offer(&at, memory),
         Step::AwaitStart => words::await_start(&at),
         Step::ClearAutoboot => source::clear_autoboot(&programs, zone),
-        Step::Shutdown => source::shutdown(&programs, job, &mut memory.shutdown_asked, age),
+        Step::Shutdown => {
+            memory.told_to_stop = true;
+            source::shutdown(&programs, job, &mut memory.shutdown_asked, age)
+        }
         Step::Detach => source::detach(&programs, zone, age),
         Step::Recapture => source::recapture(&programs, job),
         Step::Snapshot => source::snapshot(&programs, job),
@@ -119,7 +126,7 @@ pub fn perform(
         Step::AwaitResult => words::await_result(&at),
         Step::PutAck => words::put_ack(&at),
         Step::PutRevoked => words::put_revoked(&at),
-        Step::PutBack => source::put_back(&programs, job, age),
+        Step::PutBack => source::put_back(&programs, job, memory.told_to_stop, age),
         Step::Tidy => tidy(&at),
         Step::Release => words::release(&at),
 

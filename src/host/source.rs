@@ -10,7 +10,7 @@ use super::survey::{datasets, tops};
 use super::{Done, StepError};
 use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::cmd::zoneadm::{AttachMode, ZoneFault, ZoneState};
-use crate::cmd::{Programs, zlogin, zoneadm, zonecfg};
+use crate::cmd::{Programs, svcs, zlogin, zoneadm, zonecfg};
 use crate::job::event::Event;
 use crate::job::message::Handoff;
 use crate::job::name::{DatasetName, Guid, SnapshotName, ZoneName};
@@ -277,11 +277,17 @@ pub fn look_before_handoff(programs: &Programs, job: &Job) -> Result<Done, StepE
     Ok(Done::Event(Event::HandedOff { handoff: Box::new(handoff) }))
 }
 
-/// The zone as it was found: attached, autoboot as it was, running if it ran.
+/// The zone as it was found: attached, autoboot as it was, running if it ran. `told_to_stop`: a shutdown was
+/// asked for, perhaps; a zone that still says `running` then is about to go down.
 ///
 /// # Errors
 /// What attach or boot said; tried again until it succeeds.
-pub fn put_back(programs: &Programs, job: &Job, age: Duration) -> Result<Done, StepError> {
+pub fn put_back(
+    programs: &Programs,
+    job: &Job,
+    told_to_stop: bool,
+    age: Duration,
+) -> Result<Done, StepError> {
     let zone = job.zone();
     let Some(survey) = &job.survey else { return Ok(Done::Event(Event::PutBack)) };
     match here(programs, zone)? {
@@ -300,6 +306,14 @@ pub fn put_back(programs: &Programs, job: &Job, age: Duration) -> Result<Done, S
         state @ (ZoneState::ShuttingDown | ZoneState::Down) => {
             return Ok(Done::poll(format!("zone '{zone}' to be installed, it is {state}"), age));
         }
+        // autoboot is restored behind this point and before the boot: then it is our own boot that shows.
+        ZoneState::Running if told_to_stop && !has_autoboot_back(programs, job)? => {
+            let settled =
+                age > STILL_GOING_DOWN && svcs::state(programs, zone, svcs::MULTI_USER_SERVER)?.is_online();
+            if !settled {
+                return Ok(Done::poll(format!("zone '{zone}' to end its shutdown, to boot it again"), age));
+            }
+        }
         _ => {}
     }
     if survey.zone.autoboot {
@@ -309,6 +323,14 @@ pub fn put_back(programs: &Programs, job: &Job, age: Duration) -> Result<Done, S
         boot(programs, zone)?;
     }
     Ok(Done::Event(Event::PutBack))
+}
+
+/// For so long a zone that was told to shut down may still look as if it had not been.
+const STILL_GOING_DOWN: Duration = Duration::from_secs(30);
+
+fn has_autoboot_back(programs: &Programs, job: &Job) -> Result<bool, StepError> {
+    let wanted = job.survey.as_ref().is_some_and(|survey| survey.zone.autoboot);
+    Ok(wanted && zonecfg::export(programs, job.zone())?.is_some_and(|config| config.autoboot()))
 }
 
 /// Boots an installed zone and looks whether it runs.
