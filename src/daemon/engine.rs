@@ -121,13 +121,13 @@ impl Engine {
         if !matches!(step, Step::Send | Step::Receive) {
             return perform::perform(context, job, live, dir, memory, step, age);
         }
-        let (job, dir) = (&*job, &*dir);
+        let (job, dir, shown) = (&*job, &*dir, Arc::clone(live));
         let (over, is_over) = mpsc::channel::<()>();
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 let mut last = None;
                 while is_over.recv_timeout(STATUS_EVERY) == Err(RecvTimeoutError::Timeout) {
-                    let status = report::status(job, live, failures, error.clone(), None, Utc::now());
+                    let status = report::status(job, &shown, failures, error.clone(), None, Utc::now());
                     if last.as_ref().is_none_or(|last| !report::same(last, &status)) {
                         report::write(dir, &status);
                         last = Some(status);
