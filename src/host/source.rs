@@ -310,7 +310,8 @@ pub fn put_back(
         ZoneState::Running if told_to_stop && !has_autoboot_back(programs, job)? => {
             let settled =
                 age > STILL_GOING_DOWN && svcs::state(programs, zone, svcs::MULTI_USER_SERVER)?.is_online();
-            if !settled {
+            // Behind the request's own limit it is what it is: running, as zoneadm says, and for a person to see to.
+            if !settled && age <= job.request.shutdown.timeout {
                 return Ok(Done::poll(format!("zone '{zone}' to end its shutdown, to boot it again"), age));
             }
         }

@@ -41,10 +41,14 @@ pub fn ask(host: &Host, name: &str, args: &[&str]) -> Result<Answer> {
     })
 }
 
-/// Runs the real program with our own stdin, stdout and stderr.
+/// Runs the real program with our own stdin, stdout and stderr. zfs-fuse's `zfs` looks for umount(8) in PATH, and
+/// exits 0 where it finds none; the PATH that a daemon under test gives has the lab's commands only.
 pub fn pass_through(program: &Path, args: &[String]) -> Result<i32> {
-    let status =
-        Command::new(program).args(args).status().with_context(|| format!("start {}", program.display()))?;
+    let status = Command::new(program)
+        .args(args)
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .status()
+        .with_context(|| format!("start {}", program.display()))?;
     Ok(status_of(status))
 }
 
