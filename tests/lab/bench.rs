@@ -96,6 +96,7 @@ fn stage(options: &Options, dir: PathBuf, megabytes: u64) -> Result<Stage> {
         part: options.part.clone(),
         more_datasets: options.datasets,
         real_zfs: if options.emulated { None } else { demo::real_zfs() },
+        gzip: false,
         ..Plan::default()
     };
     Stage::build(&dir, plan)

@@ -2,6 +2,7 @@
 //! everything is compared. Leaves with 0 only if every file and property is as it was.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -122,6 +123,8 @@ fn demonstrate(dir: &std::path::Path, plan: &Plan, options: &Options) -> Result<
     let incoming = source.host.file("var/spool/zmigrate/incoming");
     let dot = incoming.join(".request");
     fs::write(&dot, request)?;
+    // Whole and not to be changed any more: it need not be left to settle.
+    fs::set_permissions(&dot, fs::Permissions::from_mode(0o400))?;
     fs::rename(&dot, incoming.join(format!("{}.toml", plan.zone)))?;
     heading(&format!("{}# zmigrate watch", HOSTS[0]));
     let watched = source.product("zmigrate").arg("watch").status()?;

@@ -25,6 +25,9 @@ pub struct Plan {
     pub bytes: u64,
     /// Size of a part, as the configuration takes it.
     pub part: String,
+    /// One dataset with gzip, which is written on the target as on the source. Not for the benchmark: the other ways
+    /// lose the property and save its work.
+    pub gzip: bool,
     /// Empty datasets besides, below the delegated one.
     pub more_datasets: u32,
     /// The directory with the real `zfs` and `zpool`, and where pools' files lie.
@@ -39,6 +42,7 @@ impl Default for Plan {
             brand: "sparse".into(),
             bytes: 300 << 20,
             part: "16M".into(),
+            gzip: true,
             more_datasets: 0,
             real_zfs: None,
             zone: "dbbackup".into(),
@@ -177,7 +181,12 @@ pub fn make_zone(host: &Host, plan: &Plan) -> Result<()> {
         (format!("{tank}/mysql"), &["quota=40G"], "/mysql", share(24)),
         (format!("{tank}/mysql/db1"), &["compression=off"], "/mysql/db1", share(18)),
         (format!("{tank}/mysql/db2"), &["org.example:replica=two of 2"], "/mysql/db2", share(40)),
-        (format!("{top}/pkgsrc"), &["compression=gzip", "setuid=off"], "legacy", share(9)),
+        (
+            format!("{top}/pkgsrc"),
+            &[if plan.gzip { "compression=gzip" } else { "exec=on" }, "setuid=off"],
+            "legacy",
+            share(9),
+        ),
     ];
     for (dataset, options, mountpoint, bytes) in &rows {
         let fill = format!("/export/lab-fill/{}", dataset.replace('/', "-"));

@@ -84,6 +84,8 @@ impl Stage {
         fs::create_dir_all(&incoming)?;
         let dot = incoming.join(".request");
         fs::write(&dot, format!("zone = \"{}\"\nto = \"{}\"\n{more}", self.plan.zone, HOSTS[1]))?;
+        // As `zmigrate submit` leaves it: whole, and not to be left to settle.
+        fs::set_permissions(&dot, std::os::unix::fs::PermissionsExt::from_mode(0o400))?;
         fs::rename(&dot, incoming.join(format!("{}.toml", self.plan.zone)))?;
         Ok(())
     }
