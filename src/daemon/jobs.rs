@@ -51,19 +51,10 @@ pub fn take_over(context: &Arc<Context>) -> Result<(), SpoolError> {
 }
 
 fn fold(dir: &JobDir) -> Result<Option<(Journal<Event>, Job)>, String> {
-    let mut job: Option<Result<Job, String>> = None;
-    let journal = Journal::open(&dir.journal(), |entry: journal::Entry<Event>| {
-        job = Some(match job.take() {
-            None => Job::begin(entry.at, &entry.event).map_err(|e| e.to_string()),
-            Some(Ok(mut job)) => match job.apply(entry.at, &entry.event) {
-                Ok(()) => Ok(job),
-                Err(e) => Err(e.to_string()),
-            },
-            Some(Err(why)) => Err(why),
-        });
-    })
-    .map_err(|e| e.to_string())?;
-    job.transpose().map(|job| job.map(|job| (journal, job)))
+    let mut job = None;
+    let journal =
+        Journal::open(&dir.journal(), |entry| take_in(&mut job, &entry)).map_err(|e| e.to_string())?;
+    Ok(job.transpose()?.map(|job| (journal, job)))
 }
 
 /// Reads a job, wherever it is, without changing anything.
@@ -71,16 +62,18 @@ fn fold(dir: &JobDir) -> Result<Option<(Journal<Event>, Job)>, String> {
 /// # Errors
 /// In words, when its journal can't be read or can't be true.
 pub fn read(dir: &JobDir) -> Result<Option<Job>, String> {
-    let mut job: Option<Result<Job, String>> = None;
-    journal::read(&dir.journal(), |entry: journal::Entry<Event>| {
-        job = Some(match job.take() {
-            None => Job::begin(entry.at, &entry.event).map_err(|e| e.to_string()),
-            Some(Ok(mut job)) => job.apply(entry.at, &entry.event).map(|()| job).map_err(|e| e.to_string()),
-            Some(Err(why)) => Err(why),
-        });
-    })
-    .map_err(|e| e.to_string())?;
+    let mut job = None;
+    journal::read(&dir.journal(), |entry| take_in(&mut job, &entry)).map_err(|e| e.to_string())?;
     job.transpose()
+}
+
+/// One more line of a journal; behind one that can't be true nothing counts.
+fn take_in(job: &mut Option<Result<Job, String>>, entry: &journal::Entry<Event>) {
+    *job = Some(match job.take() {
+        None => Job::begin(entry.at, &entry.event).map_err(|e| e.to_string()),
+        Some(Ok(mut job)) => job.apply(entry.at, &entry.event).map(|()| job).map_err(|e| e.to_string()),
+        Some(Err(why)) => Err(why),
+    });
 }
 
 /// A crash came between the folder and its first line. A request is there to begin from; an offer comes again.

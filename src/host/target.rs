@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::properties::{Now, Set, Wanted, moved};
+use super::properties::{Now, Set, Wanted};
 use super::{Done, StepError, check, source};
 use crate::cmd::zfs::property::Turn;
 use crate::cmd::zfs::{Fault, Zfs, argv};
@@ -473,12 +473,6 @@ impl Target<'_> {
 pub fn zonepath(job: &Job) -> &str {
     let found = job.survey.as_ref().map(|s| s.zone.zonepath.as_str()).unwrap_or_default();
     job.request.target.zonepath.as_deref().unwrap_or(found)
-}
-
-/// A mountpoint of the source as it is on the target.
-pub fn mountpoint_here(job: &Job, path: &str) -> String {
-    let from = job.survey.as_ref().map(|s| s.zone.zonepath.as_str()).unwrap_or_default();
-    moved(path, from, zonepath(job))
 }
 
 pub(super) fn done(step: Install) -> Done {

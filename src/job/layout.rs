@@ -45,11 +45,6 @@ pub fn map(name: &DatasetName, by: &BTreeMap<DatasetName, DatasetName>) -> Resul
     }
 }
 
-/// Maps a zone's dataset name back to the source's, the reverse of [`map`] over a known list.
-pub fn unmap<'a>(layout: &'a Layout, target: &DatasetName) -> Option<&'a DatasetName> {
-    layout.datasets.iter().find(|d| d.target == *target).map(|d| &d.source)
-}
-
 impl Layout {
     /// Places `datasets` (parents first). `quarantine` gives, for a pool's name, the dataset below which
     /// quarantines of that pool lie; `None` where the peer may not put anything into that pool.

@@ -7,7 +7,7 @@ use super::message::{Failure, Handoff, Offer, Verdict};
 use super::name::{Bytes, DatasetName, Guid, HostName, JobId, SnapshotName, ZoneName};
 use super::phase::{Back, Ended, Phase};
 use super::request::Request;
-use super::step::{Install, Round, Undo};
+use super::step::{Install, Round};
 use super::survey::{Dataset, Survey};
 use std::collections::BTreeMap;
 
@@ -390,14 +390,6 @@ impl Job {
     pub fn back(&self) -> Option<Back> {
         match self.phase {
             Phase::PutBack(back) | Phase::Tidy(back) | Phase::Release(back) => Some(back),
-            _ => None,
-        }
-    }
-
-    /// Target: was this undo step's counterpart ever begun?
-    pub fn undoes(&self) -> Option<Undo> {
-        match self.phase {
-            Phase::Undo(step, _) => Some(step),
             _ => None,
         }
     }
