@@ -62,8 +62,11 @@ impl Arrivals {
                 remedy: "see that it exists; zmigrated makes it when it starts".to_owned(),
             })
         };
-        let (inbox, outbox) = (self.in_dir(), self.dir.join("out"));
-        guard::dropbox(&look(above)?, &look(&self.dir)?, &look(&inbox)?, &look(&outbox)?, who)
+        // From above: what lies in a directory that others can write means nothing.
+        guard::ours(&look(above)?, who.ours)?;
+        guard::ours(&look(&self.dir)?, who.ours)?;
+        guard::inbox(&look(&self.in_dir())?, who)?;
+        guard::ours(&look(&self.dir.join("out"))?, who.ours)
     }
 
     /// Where files arrive; what a watcher watches.

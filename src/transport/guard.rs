@@ -85,25 +85,22 @@ pub struct Owners<'a> {
     pub account: (&'a str, Option<u32>),
 }
 
-/// Judges a peer's dropbox, `in/` and `out/`, and the directory in which it lies: the first flaw.
+/// Judges a directory that the daemon alone may write: the one in which dropboxes lie, a dropbox, its `out/`.
 ///
 /// # Errors
-/// That flaw.
-pub fn dropbox(
-    above: &Seen,
-    dropbox: &Seen,
-    inbox: &Seen,
-    outbox: &Seen,
-    who: Owners<'_>,
-) -> Result<(), Flaw> {
-    let ours = [0, who.ours];
-    for directory in [above, dropbox, outbox] {
-        directory.only_for(&ours, "root")?;
-    }
-    let (name, account) = who.account;
-    match account {
-        Some(uid) => inbox.only_for(&[0, who.ours, uid], name),
-        None => inbox.only_for(&ours, "root"),
+/// What is wrong with it.
+pub fn ours(directory: &Seen, ours: u32) -> Result<(), Flaw> {
+    directory.only_for(&[0, ours], "root")
+}
+
+/// Judges a dropbox's `in/`: the peer's account may own it as well.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn inbox(directory: &Seen, who: Owners<'_>) -> Result<(), Flaw> {
+    match who.account {
+        (name, Some(uid)) => directory.only_for(&[0, who.ours, uid], name),
+        (_, None) => ours(directory, who.ours),
     }
 }
 
@@ -171,13 +168,10 @@ mod tests {
             let (uid, mode) = if name == which { (uid, mode) } else { right };
             seen(name, uid, mode)
         };
-        dropbox(
-            &directory("dropbox", (0, 0o755)),
-            &directory("zhost1", (0, 0o755)),
-            &directory("in", (0, 0o755)),
-            &directory("out", (0, 0o755)),
-            who(account),
-        )
+        ours(&directory("dropbox", (0, 0o755)), 0)?;
+        ours(&directory("zhost1", (0, 0o755)), 0)?;
+        inbox(&directory("in", (0, 0o755)), who(account))?;
+        ours(&directory("out", (0, 0o755)), 0)
     }
 
     #[test]
