@@ -1,4 +1,4 @@
-//! External commands: `zfs`, `zoneadm`, `zonecfg`, `zlogin`, `svcs`, `route`, `ifconfig`, `pkg` and the like.
+//! External commands: `zfs`, `zoneadm`, `zonecfg`, `zlogin`, `svcs`, `route`, `ifconfig`, `pkg`, `sshd` and the like.
 //!
 //! For each command there are three kinds of function: an argv builder and an output parser, both pure,
 //! and two lines of glue that run the one and read the other. [`run`] is the only door through which a
@@ -17,10 +17,14 @@ pub mod route;
 pub mod run;
 #[cfg(test)]
 mod sample;
+pub mod shadow;
 pub mod showrev;
+pub mod ssh_keygen;
+pub mod sshd;
 pub mod streaming;
 pub mod svcs;
 pub mod uname;
+pub mod useradd;
 pub mod zfs;
 pub mod zlogin;
 pub mod zoneadm;
