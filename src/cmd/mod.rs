@@ -17,8 +17,10 @@ pub mod route;
 pub mod run;
 #[cfg(test)]
 mod sample;
+pub mod settings;
 pub mod shadow;
 pub mod showrev;
+pub mod ssh_config;
 pub mod ssh_keygen;
 pub mod sshd;
 pub mod streaming;

@@ -25,7 +25,7 @@ fn an_offer_in_a_dropbox_that_others_can_write_is_not_looked_at_until_that_is_me
     let lab = Lab::started();
     let before = Before::of(&lab.source);
     let inbox = lab.target.dropbox().join("in");
-    wait("the dropbox", || inbox.is_dir().then_some(()));
+    wait_told(&lab.target, &["event=ready"]);
     chmod(&inbox, 0o777);
     let line = wait_told(&lab.target, &["event=dropbox-refused", "peer=zhost1"]);
     // An alert of facility daemon.

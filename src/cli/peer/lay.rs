@@ -11,8 +11,7 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::shown::clean;
-use crate::cmd::sshd::Effective;
-use crate::cmd::zfs::Zfs;
+
 use crate::cmd::{Argv, Programs, shadow, useradd};
 use crate::config::Config;
 use crate::job::name::{Bytes, DatasetName, HostName};
@@ -20,7 +19,7 @@ use crate::spool::durable;
 
 use super::piece::{self, Piece, Shown};
 use super::side::Side;
-use super::{sshd, text};
+use super::{dataset, sshd, text};
 
 /// What became of a piece.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,35 +54,6 @@ impl fmt::Display for Laid {
             Laid::Failed { why, piece } => write!(f, "failed  {}\n{}", clean(why), text::one("   ", piece)),
         }
     }
-}
-
-/// A mounted dataset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mounted {
-    /// Its name.
-    pub name: DatasetName,
-    /// Where.
-    pub at: String,
-}
-
-/// The mounted dataset in which a directory lies. `None` where ZFS can't say, or it lies in none.
-pub fn dataset_of(programs: &Programs, path: &Path) -> Option<Mounted> {
-    let path = existing(path).canonicalize().ok()?;
-    let rows = Zfs::new(programs).all_datasets(&["mounted", "mountpoint"]).ok()?;
-    nearest(rows, &path)
-}
-
-/// The directory, or the nearest one above it that is there.
-fn existing(path: &Path) -> &Path {
-    path.ancestors().find(|path| path.exists()).unwrap_or(path)
-}
-
-fn nearest(rows: Vec<(DatasetName, Vec<String>)>, path: &Path) -> Option<Mounted> {
-    let mounted = rows.into_iter().filter_map(|(name, columns)| match &columns[..] {
-        [mounted, at] if mounted == "yes" && path.starts_with(at) => Some(Mounted { name, at: at.clone() }),
-        _ => None,
-    });
-    mounted.max_by_key(|found| found.at.len())
 }
 
 /// Puts pieces there.
@@ -168,7 +138,7 @@ impl Lay<'_> {
 
     fn dataset(&self, parent: Option<&DatasetName>, quota: Bytes) -> Result<Option<Laid>, Why> {
         let dropbox = self.side.dropbox();
-        if let Some(found) = dataset_of(self.programs, &dropbox)
+        if let Some(found) = dataset::of(self.programs, &dropbox)
             && dropbox.canonicalize().is_ok_and(|path| path == Path::new(&found.at))
         {
             return was_there(format!("dataset {} at {}", found.name, found.at));
@@ -250,7 +220,7 @@ impl Lay<'_> {
         let commands = &self.context.config.commands;
         let programs = crate::cmd::sshd::programs(&commands.path, commands.timeout);
         let account = self.side.account();
-        let effective = Effective::ask(&programs, &account, self.side.peer.as_str()).ok()?;
+        let effective = crate::cmd::sshd::effective(&programs, &account, self.side.peer.as_str()).ok()?;
         let right = sshd::faults(&effective, self.side).is_empty();
         right.then(|| Laid::WasThere { what: format!("sshd confines {account}") })
     }
@@ -355,30 +325,6 @@ fn is_empty(dropbox: &Path) -> Result<bool, Why> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_dataset_of_a_directory_is_the_one_mounted_nearest_above_it() {
-        let row = |name: &str, mounted: &str, at: &str| {
-            (DatasetName::new(name).unwrap(), vec![mounted.to_owned(), at.to_owned()])
-        };
-        let rows = || {
-            vec![
-                row("rpool/ROOT/be", "yes", "/"),
-                row("rpool/export", "yes", "/export"),
-                row("data/scratch", "yes", "/export/scratch"),
-                row("data/scratch/old", "no", "/export/scratch/zmigrate"),
-                row("data/scr", "yes", "/export/scr"),
-            ]
-        };
-        for (path, name) in [
-            ("/export/scratch/zmigrate/dropbox", "data/scratch"),
-            ("/export/scratch2", "rpool/export"),
-            ("/var", "rpool/ROOT/be"),
-        ] {
-            assert_eq!(nearest(rows(), Path::new(path)).unwrap().name.as_str(), name, "{path}");
-        }
-        assert_eq!(nearest(Vec::new(), Path::new("/")), None);
-    }
 
     #[test]
     fn a_dropbox_with_a_peers_files_is_not_taken_for_an_empty_one() {

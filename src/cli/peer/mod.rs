@@ -5,6 +5,7 @@
 //! acts on this host alone; what is there and differs is told and left as it is; what it can't do, and what is an
 //! administrator's to decide (sshd's configuration, where zones may land), it says. It may be repeated.
 
+pub mod dataset;
 mod lay;
 mod piece;
 pub mod side;
@@ -18,6 +19,7 @@ use serde::Serialize;
 
 use crate::cmd::Programs;
 use crate::cmd::ssh_keygen::PublicKey;
+use crate::config::{self, Config};
 use crate::job::name::{DatasetName, HostName};
 
 use super::context::{Context, print, print_json};
@@ -53,6 +55,12 @@ pub struct PeerArgs {
     /// Write JSON
     #[arg(long)]
     json: bool,
+}
+
+impl PeerArgs {
+    fn address(&self) -> &str {
+        self.address.as_deref().unwrap_or(self.peer.as_str())
+    }
 }
 
 /// What a host does with its peer.
@@ -109,8 +117,9 @@ pub fn run(context: &Context, args: &PeerArgs) -> Result<(), CliError> {
     let here = Side::here(&context.file, config, &args.peer);
     let there = here.there();
     check_account(&here, args.role)?;
+    check_address(&here, args)?;
     let programs = Programs::new(config.commands.path.clone(), config.commands.timeout);
-    let scratch = lay::dataset_of(&programs, &here.scratch).map(|found| found.name);
+    let scratch = dataset::of(&programs, &here.scratch).map(|found| found.name);
     let ours = pieces(context, args, scratch);
     let theirs = their_pieces(context, args, &here);
     if !args.write {
@@ -207,11 +216,18 @@ fn check_account(here: &Side, role: Role) -> Result<(), CliError> {
     if faults.is_empty() { Ok(()) } else { Err(CliError::bad(faults)) }
 }
 
+/// What would make no legal section makes no legal command line either.
+fn check_address(here: &Side, args: &PeerArgs) -> Result<(), CliError> {
+    let section = piece::peer_section(here, args.address());
+    let read = Config::parse("--address", &section, here.host.as_str());
+    read.map(drop).map_err(|faults| CliError::bad(faults.into_iter().map(|fault| fault.message)))
+}
+
 fn pieces(context: &Context, args: &PeerArgs, parent: Option<DatasetName>) -> Vec<Piece> {
     let config = &context.config;
     let mut pieces = Vec::new();
     if args.role.sends() {
-        pieces.extend(piece::sending(args.address.as_deref().unwrap_or(args.peer.as_str())));
+        pieces.extend(piece::sending(args.address()));
     }
     if args.role.receives() {
         let texts = |all: &[DatasetName]| all.iter().map(ToString::to_string).collect();
@@ -233,7 +249,7 @@ fn their_pieces(context: &Context, args: &PeerArgs, here: &Side) -> Vec<Piece> {
         pieces.extend(piece::sending(here.host.as_str()));
     }
     if args.role.sends() {
-        let max = crate::config::SCRATCH_MAX.max(context.config.scratch.max);
+        let max = config::SCRATCH_MAX.max(context.config.scratch.max);
         pieces.extend(receiving(None, max, public_key(here), Vec::new(), Vec::new()));
     }
     pieces

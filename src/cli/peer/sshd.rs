@@ -1,6 +1,6 @@
 //! What sshd must be told about a peer's account, and whether it does what it was told. Pure.
 
-use crate::cmd::sshd::Effective;
+use crate::cmd::settings::Settings;
 
 use super::side::Side;
 
@@ -38,7 +38,7 @@ pub fn block(side: &Side) -> String {
 }
 
 /// What sshd would do otherwise than it must for the account: fragments, each naming the keyword.
-pub fn faults(sshd: &Effective, side: &Side) -> Vec<String> {
+pub fn faults(sshd: &Settings, side: &Side) -> Vec<String> {
     let account = side.account();
     let expand = |value: &str| value.replace("%u", &account).replace("%%", "%");
     let mut faults = Vec::new();
@@ -81,7 +81,7 @@ pub fn faults(sshd: &Effective, side: &Side) -> Vec<String> {
 }
 
 /// Whether sshd keeps the account out by name: `AllowUsers` without it, where patterns are not read.
-pub fn is_kept_out(sshd: &Effective, account: &str) -> bool {
+pub fn is_kept_out(sshd: &Settings, account: &str) -> bool {
     let plain = |user: &String| !user.contains(['*', '?', '@', '!']);
     let allowed = sshd.values("allowusers");
     let kept_out =
@@ -92,7 +92,7 @@ pub fn is_kept_out(sshd: &Effective, account: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cmd::sshd::parse;
+    use crate::cmd::settings::parse;
 
     const SAMPLE: &str =
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/sshd/T-account.txt"));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     /// What sshd said, with some lines changed.
-    fn said(changes: &[(&str, &str)]) -> Effective {
+    fn said(changes: &[(&str, &str)]) -> Settings {
         let mut text: String = SAMPLE.lines().skip(1).map(|line| format!("{line}\n")).collect();
         for (from, to) in changes {
             assert!(text.contains(from), "{from}");
