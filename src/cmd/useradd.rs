@@ -27,8 +27,8 @@ mod tests {
     #[test]
     fn command_lines() {
         assert_eq!(
-            account("zmigrate-zhost1", "zmigrate: zhost1").to_string(),
-            "useradd -c 'zmigrate: zhost1' -d / -s /usr/bin/false zmigrate-zhost1"
+            account("zmigrate-zhost1", "zmigrate for zhost1").to_string(),
+            "useradd -c 'zmigrate for zhost1' -d / -s /usr/bin/false zmigrate-zhost1"
         );
         assert_eq!(no_password("zmigrate-zhost1").to_string(), "passwd -N zmigrate-zhost1");
         assert_eq!(unlock("zmigrate-zhost1").to_string(), "passwd -u zmigrate-zhost1");

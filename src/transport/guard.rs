@@ -52,17 +52,13 @@ impl Seen {
         Flaw { path: self.path.display().to_string(), why: why.into(), remedy: remedy.into() }
     }
 
-    /// Nobody but one of `owners` may be able to write it. The remedy names `owner`.
-    fn only_for(&self, owners: &[u32], owner: &str) -> Result<(), Flaw> {
-        let path = self.path.display();
+    /// Nobody but one of `owners` may be able to write it.
+    fn only_for(&self, owners: &[u32], named: &str, remedy: impl FnOnce() -> String) -> Result<(), Flaw> {
         if !self.is_dir {
             return Err(self.flaw("is not a directory; a link is not followed", "move it away"));
         }
         if !owners.contains(&self.uid) {
-            return Err(self.flaw(
-                format!("belongs to user {}, not to {owner}", self.uid),
-                format!("chown {owner} {path}"),
-            ));
+            return Err(self.flaw(format!("belongs to user {}, not to {named}", self.uid), remedy()));
         }
         self.unwritable()
     }
@@ -90,7 +86,7 @@ pub struct Owners<'a> {
 /// # Errors
 /// What is wrong with it.
 pub fn ours(directory: &Seen, ours: u32) -> Result<(), Flaw> {
-    directory.only_for(&[0, ours], "root")
+    directory.only_for(&[0, ours], "root", || format!("chown root {}", directory.path.display()))
 }
 
 /// Judges a dropbox's `in/`: the peer's account may own it as well.
@@ -98,10 +94,12 @@ pub fn ours(directory: &Seen, ours: u32) -> Result<(), Flaw> {
 /// # Errors
 /// What is wrong with it.
 pub fn inbox(directory: &Seen, who: Owners<'_>) -> Result<(), Flaw> {
-    match who.account {
-        (name, Some(uid)) => directory.only_for(&[0, who.ours, uid], name),
-        (_, None) => ours(directory, who.ours),
-    }
+    let (name, account) = who.account;
+    let owners = [0, who.ours, account.unwrap_or(0)];
+    directory.only_for(&owners, &format!("{name} or root"), || {
+        let path = directory.path.display();
+        format!("chown {name} {path}; chown root {path} if the peer comes by a shared directory")
+    })
 }
 
 /// Every directory on the way to `path`, from the root, links followed, as sshd looks at them.
@@ -202,8 +200,11 @@ mod tests {
     #[test]
     fn a_flaw_names_the_directory_and_the_command_that_mends_it() {
         let flaw = judged("in", 7, 0o700, Some(ACCOUNT)).unwrap_err();
-        assert_eq!(flaw.to_string(), "in belongs to user 7, not to zmigrate-zhost1");
-        assert_eq!(flaw.remedy, "chown zmigrate-zhost1 in");
+        assert_eq!(flaw.to_string(), "in belongs to user 7, not to zmigrate-zhost1 or root");
+        assert_eq!(
+            flaw.remedy,
+            "chown zmigrate-zhost1 in; chown root in if the peer comes by a shared directory"
+        );
         let flaw = judged("out", 0, 0o777, None).unwrap_err();
         assert_eq!(flaw.to_string(), "out can be written by others than its owner (mode 0777)");
         assert_eq!(flaw.remedy, "chmod go-w out");

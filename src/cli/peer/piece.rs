@@ -156,7 +156,8 @@ pub fn keygen(side: &Side) -> Argv {
 
 /// The account's comment.
 pub fn comment(side: &Side) -> String {
-    format!("zmigrate: {}", side.peer)
+    // A colon would end the field.
+    format!("zmigrate for {}", side.peer)
 }
 
 /// The line of authorized_keys. `restrict`: no forwarding and no terminal, whatever sshd_config says.
@@ -198,11 +199,13 @@ pub fn create(side: &Side, parent: &DatasetName, quota: Bytes) -> Option<Argv> {
 fn directories(side: &Side) -> Vec<String> {
     let dropbox = side.dropbox();
     let (inbox, outbox) = (quoted(&dropbox.join("in")), quoted(&dropbox.join("out")));
-    let account = side.account();
+    let (dropbox, account) = (quoted(&dropbox), side.account());
     vec![
         format!("mkdir -p {inbox} {outbox}"),
-        format!("chown root {} {outbox} && chmod 755 {} {outbox}", quoted(&dropbox), quoted(&dropbox)),
-        format!("chown {account} {inbox} && chmod 700 {inbox}"),
+        format!("chown root {dropbox} {outbox}"),
+        format!("chmod 755 {dropbox} {outbox}"),
+        format!("chown {account} {inbox}"),
+        format!("chmod 700 {inbox}"),
     ]
 }
 

@@ -77,6 +77,11 @@ pub fn faults(sshd: &Settings, side: &Side) -> Vec<String> {
         want(right, keyword, value);
     }
     want(sshd.value("pubkeyauthentication") == "yes", "PubkeyAuthentication", "yes");
+    // Which program it names does not matter, but without one sshd refuses the subsystem before it comes to ForceCommand
+    // (seen with OpenSSH 9.2). Not for a Match block.
+    if !sshd.values("subsystem").iter().any(|subsystem| subsystem.starts_with("sftp ")) {
+        faults.push("there is no `Subsystem sftp internal-sftp`".to_owned());
+    }
     faults
 }
 
@@ -182,6 +187,7 @@ mod tests {
                 &[("pubkeyauthentication yes", "pubkeyauthentication no")],
                 "PubkeyAuthentication is no, not yes",
             ),
+            (&[("subsystem sftp internal-sftp\n", "")], "there is no `Subsystem sftp internal-sftp`"),
         ] {
             let found = faults(&said(changes), &side());
             assert_eq!(found.len(), 1, "{changes:?}: {found:?}");
