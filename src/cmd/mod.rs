@@ -1,4 +1,4 @@
-//! External commands: `zfs`, `zoneadm`, `zonecfg`, `zlogin`, `svcs`, `route`, `ifconfig`, `pkg` and the like.
+//! External commands: `zfs`, `zoneadm`, `zonecfg`, `zlogin`, `svcs`, `route`, `ifconfig`, `pkg`, `ssh` and the like.
 //!
 //! For each command there are three kinds of function: an argv builder and an output parser, both pure,
 //! and two lines of glue that run the one and read the other. [`run`] is the only door through which a
@@ -18,6 +18,7 @@ pub mod run;
 #[cfg(test)]
 mod sample;
 pub mod showrev;
+pub mod ssh;
 pub mod streaming;
 pub mod svcs;
 pub mod uname;
