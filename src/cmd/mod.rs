@@ -1,4 +1,4 @@
-//! External commands: `zfs`, `zoneadm`, `zonecfg`, `zlogin`, `svcs`, `route`, `ifconfig`, `pkg`, `sshd` and the like.
+//! External commands: `zfs`, `zoneadm`, `zonecfg`, `zlogin`, `svcs`, `route`, `ifconfig`, `pkg`, `ssh` and the like.
 //!
 //! For each command there are three kinds of function: an argv builder and an output parser, both pure,
 //! and two lines of glue that run the one and read the other. [`run`] is the only door through which a
@@ -20,6 +20,7 @@ mod sample;
 pub mod settings;
 pub mod shadow;
 pub mod showrev;
+pub mod ssh;
 pub mod ssh_config;
 pub mod ssh_keygen;
 pub mod sshd;
