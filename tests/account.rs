@@ -124,6 +124,24 @@ fn a_configuration_that_is_a_link_is_not_written_through() {
 // --- the account itself
 
 #[test]
+fn check_on_the_sender_names_a_missing_key_and_a_host_key_that_is_not_known_or_changed() {
+    let test = "check_on_the_sender_names_a_missing_key_and_a_host_key_that_is_not_known_or_changed";
+    let Some(inside) = Inside::or_run(test) else { return };
+    let sshd = inside.ready();
+    inside.assert_sender_checked(&sshd, &[]);
+    inside.shell("chmod 644 \"$0\"/key");
+    inside.assert_sender_checked(&sshd, &["/key can be read by others (mode 0644)"]);
+    inside.shell("chmod 600 \"$0\"/key; mv \"$0\"/known \"$0\"/known.ours");
+    inside.assert_sender_checked(&sshd, &[&format!("host key of [127.0.0.1]:{} is not known", sshd.port)]);
+    inside.shell(
+        "sed \"s|ssh-ed25519 .*|$(cut -d' ' -f1,2 \"$0\"/key.pub)|\" \"$0\"/known.ours > \"$0\"/known",
+    );
+    inside.assert_sender_checked(&sshd, &["shows another ssh host key than before, ED25519 SHA256:"]);
+    inside.shell("mv \"$0\"/known.ours \"$0\"/known; mv \"$0\"/key \"$0\"/elsewhere");
+    inside.assert_sender_checked(&sshd, &["no key: none of "]);
+}
+
+#[test]
 fn a_peers_key_opens_its_dropbox_and_nothing_else() {
     let Some(inside) = Inside::or_run("a_peers_key_opens_its_dropbox_and_nothing_else") else { return };
     let sshd = inside.ready();
@@ -183,9 +201,11 @@ fn check_says_what_sshd_would_refuse_and_sshd_does_refuse_it() {
         chmod(path, wrong);
         inside.assert_checked(&[path]);
         sshd.lets_in(false);
+        inside.assert_sender_checked(&sshd, &["no login at 127.0.0.1: "]);
         chmod(path, right);
         inside.assert_checked(&[]);
         sshd.lets_in(true);
+        inside.assert_sender_checked(&sshd, &[]);
     }
     // What sshd would put up with and the daemon would not.
     for path in [format!("{dropbox}/in"), format!("{dropbox}/out")] {

@@ -28,10 +28,11 @@ pub fn parse(text: &str) -> Result<Settings, ParseError> {
     let mut all = BTreeMap::<String, Vec<String>>::new();
     for (n, line) in text.lines().enumerate() {
         let (keyword, value) = line.split_once(' ').unwrap_or((line, ""));
-        if keyword.is_empty() || !keyword.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
+        if keyword.is_empty() || !keyword.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(ParseError::at(n, line, "begins with no keyword"));
         }
-        all.entry(keyword.to_owned()).or_default().push(value.trim().to_owned());
+        // `ssh -G` of OpenSSH 9.2 has one `canonicalizePermittedcnames` among its small letters.
+        all.entry(keyword.to_ascii_lowercase()).or_default().push(value.trim().to_owned());
     }
     Ok(Settings(all))
 }
@@ -52,6 +53,10 @@ mod tests {
 
     #[test]
     fn a_line_that_begins_with_no_keyword_is_refused() {
+        assert_eq!(
+            parse("canonicalizePermittedcnames none\n").unwrap().value("canonicalizepermittedcnames"),
+            "none"
+        );
         let error = parse("port 22\n/etc/ssh/sshd_config: bad\n").unwrap_err();
         assert_eq!(error.line, 2);
     }

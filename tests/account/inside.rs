@@ -10,6 +10,8 @@ use crate::host::{Said, skip, zmigrate};
 
 const INSIDE: &str = "ZMIGRATE_TEST_INSIDE";
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What the product itself always says to ssh.
+const STRICT: [&str; 2] = ["-oBatchMode=yes", "-oStrictHostKeyChecking=yes"];
 const CONFIG: &str = "/etc/opt/zmigrate/zmigrate.toml";
 
 const NAMESPACE: &str = r#"
@@ -105,14 +107,31 @@ impl Inside {
     /// `zmigrate check` finds exactly these faults with the peer, each by its words; and each has a remedy.
     #[track_caller]
     pub fn assert_checked(&self, faults: &[&str]) {
-        let said = zmigrate(Path::new(CONFIG), &["check", "--json"]);
+        self.assert_found(Path::new(CONFIG), "accept zhost1", faults);
+    }
+
+    /// The same on the sender, about its way here.
+    #[track_caller]
+    pub fn assert_sender_checked(&self, sshd: &Sshd, faults: &[&str]) {
+        let options = sshd.options();
+        let config = self.dir.join("zhost1.toml");
+        let text = format!(
+            "[host]\nname = \"zhost1\"\n[spool]\ndir = \"/srv/none\"\n[commands]\npath = [\"/usr/bin\"]\n\
+             [peer.zhost2]\ntransport = \"sftp\"\naddress = \"127.0.0.1\"\nuser = \"zmigrate-zhost1\"\n\
+             ssh_options = {options:?}\n",
+        );
+        fs::write(&config, text).unwrap();
+        self.assert_found(&config, "peer zhost2", faults);
+    }
+
+    #[track_caller]
+    fn assert_found(&self, config: &Path, what: &str, faults: &[&str]) {
+        let said = zmigrate(config, &["check", "--json"]);
         let json: serde_json::Value = serde_json::from_str(&said.out).unwrap();
-        let found: Vec<_> = json["findings"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|finding| finding["what"] == "accept zhost1" && finding["level"] == "fault")
-            .collect();
+        let found: Vec<_> =
+            json["findings"].as_array().unwrap().iter().filter(|finding| finding["what"] == what).collect();
+        assert!(found.len() > if faults.is_empty() { 2 } else { 0 }, "{}", said.out);
+        let found: Vec<_> = found.into_iter().filter(|finding| finding["level"] == "fault").collect();
         let says = |finding: &serde_json::Value| finding["says"].as_str().unwrap().to_owned();
         let all: Vec<_> = found.iter().map(|finding| says(finding)).collect();
         for words in faults {
@@ -186,8 +205,6 @@ impl Sshd {
         let at = |name: &str| self.dir.join(name).display().to_string();
         let mut all = vec!["-F".to_owned(), "none".to_owned()];
         for option in [
-            "BatchMode=yes".to_owned(),
-            "StrictHostKeyChecking=yes".to_owned(),
             "IdentitiesOnly=yes".to_owned(),
             format!("UserKnownHostsFile={}", at("known")),
             format!("IdentityFile={}", at("key")),
@@ -201,7 +218,11 @@ impl Sshd {
     /// `ssh` as the peer.
     pub fn ssh(&self, options: &[&str], command: &[&str]) -> Said {
         let mut ssh = Command::new("ssh");
-        ssh.args(options).args(self.options()).args(["-l", "zmigrate-zhost1", "127.0.0.1"]).args(command);
+        ssh.args(STRICT)
+            .args(options)
+            .args(self.options())
+            .args(["-l", "zmigrate-zhost1", "127.0.0.1"])
+            .args(command);
         Said::of(&mut ssh)
     }
 
@@ -212,7 +233,7 @@ impl Sshd {
         let batch = self.dir.join("batch");
         fs::write(&batch, text.replace("FILE", &at("file")).replace("COPY", &at("copy"))).unwrap();
         let mut sftp = Command::new("sftp");
-        Said::of(sftp.args(self.options()).arg("-b").arg(batch).arg("zmigrate-zhost1@127.0.0.1"))
+        Said::of(sftp.args(STRICT).args(self.options()).arg("-b").arg(batch).arg("zmigrate-zhost1@127.0.0.1"))
     }
 
     #[track_caller]

@@ -4,17 +4,22 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::User;
 
-use super::finding::Finding;
+use super::finding::{Finding, Level};
 use crate::cmd::Programs;
 use crate::cmd::settings::Settings;
+use crate::cmd::ssh::{self, Destination};
 use crate::cmd::ssh_config;
 use crate::config::Sftp;
 use crate::job::name::HostName;
 
-/// Looks at everything that a login needs on this side.
+/// The longest that a login may take; ssh itself gives up sooner where nobody answers.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Looks at everything that a login needs on this side, and logs in.
 pub fn look(programs: &Programs, peer: &HostName, sftp: &Sftp, findings: &mut Vec<Finding>) {
     let what = format!("peer {peer}");
     if !programs.has("ssh") {
@@ -30,8 +35,33 @@ pub fn look(programs: &Programs, peer: &HostName, sftp: &Sftp, findings: &mut Ve
             return;
         }
     };
-    findings.push(key(&what, peer, &settings));
-    findings.push(host_key(programs, &what, peer, &settings));
+    let before = [key(&what, peer, &settings), host_key(programs, &what, peer, &settings)];
+    let hopeless = before.iter().any(|finding| finding.level == Level::Fault);
+    findings.extend(before);
+    if !hopeless {
+        findings.push(login(programs, &what, peer, sftp));
+    }
+}
+
+/// Whether the peer lets us in, to its SFTP server: it is asked for nothing and ends at once.
+fn login(programs: &Programs, what: &str, peer: &HostName, sftp: &Sftp) -> Finding {
+    let to = Destination {
+        address: sftp.address.clone(),
+        user: sftp.user.clone(),
+        options: sftp.ssh_options.clone(),
+    };
+    match programs.run(&to.sftp().within(PATIENCE)) {
+        Ok(output) if output.status.is_ok() => {
+            Finding::ok(what, format!("{} lets {} in", sftp.address, sftp.user))
+        }
+        Ok(output) => {
+            let says = format!("no login at {}: {}", sftp.address, ssh::refusal(&output.stderr).advice(&to));
+            Finding::fault(what, says, format!("zmigrate check on {peer} says what is missing there"))
+        }
+        Err(error) => {
+            Finding::fault(what, error.to_string(), format!("see that {} can be reached", sftp.address))
+        }
+    }
 }
 
 /// One of the keys that ssh would offer must be there, and nobody else's to read.
@@ -100,10 +130,8 @@ fn at_home(file: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::check::finding::Level;
     use crate::cmd::settings::parse;
     use std::os::unix::fs::PermissionsExt;
-    use std::time::Duration;
 
     fn peer() -> HostName {
         "zhost2".parse().unwrap()
