@@ -80,7 +80,7 @@ fn key(what: &str, peer: &HostName, settings: &Settings) -> Finding {
     }
     match there.first() {
         Some((file, _)) => Finding::ok(what, format!("key {}", file.display())),
-        None if settings.value("identityagent") != "" => {
+        None if !settings.value("identityagent").is_empty() => {
             Finding::warn(what, "no key in a file: it is an agent's", "see that zmigrated reaches the agent")
         }
         None => {
