@@ -121,6 +121,61 @@ fn a_configuration_that_is_a_link_is_not_written_through() {
     assert!(!fs::read_to_string(&elsewhere).unwrap().contains("accept"));
 }
 
+#[test]
+fn a_dropbox_gets_a_dataset_of_its_own_with_a_quota_and_check_sees_it() {
+    let tmp = tempfile::tempdir().unwrap();
+    let scratch = tmp.path().canonicalize().unwrap().join("zmigrate");
+    fs::create_dir(&scratch).unwrap();
+    let host = Host::new("zhost2", scratch.to_str().unwrap());
+    host.fake_zfs(&scratch);
+    let quota = |host: &Host| {
+        let said = host::zmigrate(&host.config(), &["check", "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        let findings = json["findings"].as_array().unwrap().clone();
+        findings
+            .into_iter()
+            .find(|finding| finding["says"].as_str().unwrap().contains("dataset data/scratch"))
+            .unwrap()
+    };
+    let write = |host: &Host| {
+        let said = host.peer(&["zhost1", "--role", "receive", "--write", "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        json["laid"][1].clone()
+    };
+    let dropbox = scratch.join("dropbox/zhost1");
+    let places = "[accept.zhost1]\ndatasets = [\"data/zones\"]\nzonepaths = [\"/export/zones\"]\n";
+    fs::write(host.config(), fs::read_to_string(host.config()).unwrap() + places).unwrap();
+
+    // As a daemon has left it, and a peer that is at work in it.
+    fs::create_dir_all(dropbox.join("in/job")).unwrap();
+    fs::create_dir(dropbox.join("out")).unwrap();
+    let found = quota(&host);
+    assert_eq!(found["level"], "warn");
+    assert!(
+        found["says"].as_str().unwrap().contains("lies in dataset data/scratch: no quota of its own"),
+        "{found}"
+    );
+    assert_eq!(write(&host)["became"], "differs");
+    assert!(dropbox.join("in/job").is_dir());
+
+    fs::remove_dir(dropbox.join("in/job")).unwrap();
+    let laid = write(&host);
+    assert_eq!(laid["became"], "done", "{laid}");
+    assert_eq!(laid["what"], "dataset data/scratch/dropbox-zhost1, quota 200.0 GiB");
+    let created = fs::read_to_string(host.dir().join("created")).unwrap();
+    let mount = format!("mountpoint={}", dropbox.display());
+    assert_eq!(
+        created.trim(),
+        format!(
+            "create -o {mount} -o quota=200G -o exec=off -o setuid=off -o devices=off data/scratch/dropbox-zhost1"
+        )
+    );
+    assert_eq!(write(&host)["became"], "was-there");
+    let found = quota(&host);
+    assert_eq!(found["level"], "ok");
+    assert_eq!(found["says"], "dataset data/scratch/dropbox-zhost1, quota 214748364800 bytes");
+}
+
 // --- the account itself
 
 #[test]

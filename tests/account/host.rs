@@ -47,6 +47,39 @@ impl Host {
         self.dir().join("zmigrate.toml")
     }
 
+    /// A `zfs` that knows data/scratch, in which the scratch lies, and makes datasets; one is mounted on an empty or a
+    /// missing directory only, as zfs(8) says.
+    pub fn fake_zfs(&self, scratch: &Path) {
+        let script = format!(
+            r#"#!/bin/sh
+list={dir}/datasets
+case "$1" in
+list) cat "$list" ;;
+get) for name; do :; done
+    printf '%s\tquota\t%s\tlocal\n' "$name" "$(sed 's/.*quota=200G.*/214748364800/' {dir}/created)" ;;
+create) echo "$*" >> {dir}/created
+    for name; do :; done
+    mount=${{3#mountpoint=}}
+    mkdir -p "$mount" || exit 1
+    if [ -n "$(ls -A "$mount")" ]; then echo "cannot mount '$mount': directory is not empty" >&2; exit 1; fi
+    printf '%s\tyes\t%s\n' "$name" "$mount" >> "$list" ;;
+*) exit 2 ;;
+esac
+"#,
+            dir = self.dir().display()
+        );
+        let file = self.dir().join("bin/zfs");
+        fs::write(&file, script).unwrap();
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let above = scratch.parent().unwrap().display();
+        fs::write(self.dir().join("datasets"), format!("data/scratch\tyes\t{above}\n")).unwrap();
+        for name in ["sh", "cat", "sed", "mkdir", "ls"] {
+            let place =
+                ["/bin", "/usr/bin"].iter().map(|dir| Path::new(dir).join(name)).find(|path| path.exists());
+            std::os::unix::fs::symlink(place.unwrap(), self.dir().join("bin").join(name)).unwrap();
+        }
+    }
+
     pub fn peer(&self, args: &[&str]) -> Said {
         zmigrate(&self.config(), &[&["peer"], args].concat())
     }
