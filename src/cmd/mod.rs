@@ -51,7 +51,7 @@ pub enum CmdError {
     #[error("can't read the output of `{}`: {why}", .argv.brief())]
     Unreadable {
         /// The command as it was run.
-        argv: Argv,
+        argv: Box<Argv>,
         /// Which line, and what is wrong with it.
         why: ParseError,
     },
@@ -60,7 +60,7 @@ pub enum CmdError {
 impl CmdError {
     /// For `map_err` in glue: output of `argv` that its parser refused.
     pub fn unreadable(argv: &Argv) -> impl FnOnce(ParseError) -> CmdError {
-        let argv = argv.clone();
+        let argv = Box::new(argv.clone());
         move |why| CmdError::Unreadable { argv, why }
     }
 

@@ -156,12 +156,14 @@ fn keys(what: &str, side: &Side) -> Finding {
     };
     for seen in &way {
         let path = seen.path.display();
-        if seen.uid != 0 || seen.mode & 0o022 != 0 {
-            let says = format!(
-                "{path} is not root's alone to write (mode {:04o}): sshd passes over {name}",
-                seen.mode
-            );
-            return Finding::fault(what, says, format!("chown root {path} && chmod go-w {path}"));
+        if seen.uid != 0 {
+            let says = format!("{path} belongs to user {}, not to root: sshd passes over {name}", seen.uid);
+            return Finding::fault(what, says, format!("chown root {path}"));
+        }
+        if seen.mode & 0o022 != 0 {
+            let says =
+                format!("{path} can be written by others (mode {:04o}): sshd passes over {name}", seen.mode);
+            return Finding::fault(what, says, format!("chmod go-w {path}"));
         }
         let open = if seen.is_dir { 0o001 } else { 0o004 };
         if seen.mode & open == 0 {
@@ -191,12 +193,12 @@ fn confined(context: &Context, what: &str, side: &Side) -> Vec<Finding> {
         Err(error) => return vec![Finding::fault(what, error.to_string(), "see sshd -t, as root")],
     };
     let remedy = format!("put the block of `zmigrate peer {} --role receive` into sshd_config", side.peer);
-    let mut found: Vec<_> = sshd::faults(&effective, side)
-        .into_iter()
-        .map(|fault| {
-            Finding::fault(what, format!("sshd does not confine {account}: {fault}"), remedy.clone())
-        })
-        .collect();
+    let mut found = Vec::new();
+    let faults = sshd::faults(&effective, side);
+    if !faults.is_empty() {
+        let says = format!("sshd does not confine {account}: {}", faults.join("; "));
+        found.push(Finding::fault(what, says, remedy));
+    }
     if sshd::is_kept_out(&effective, &account) {
         let says = format!("sshd keeps {account} out: AllowUsers or DenyUsers");
         found.push(Finding::fault(what, says, format!("let {account} in there")));
