@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::cli::context::Context;
 use crate::cli::shown::clean;
 
-use crate::cmd::{Argv, Programs, shadow, useradd};
+use crate::cmd::{Argv, Programs, shadow, ssh_config, useradd};
 use crate::config::Config;
 use crate::job::name::{Bytes, DatasetName, HostName};
 use crate::spool::durable;
@@ -74,7 +74,7 @@ impl Lay<'_> {
     pub fn piece(&self, piece: &Piece) -> Laid {
         let done = match piece {
             Piece::Key => self.key(),
-            Piece::HostKey { .. } => Ok(None),
+            Piece::HostKey { address } => Ok(self.host_key(address)),
             Piece::PeerSection { address } => {
                 self.section("peer", &piece::peer_section(self.side, address), |config, peer| {
                     config.peers.get(peer).cloned()
@@ -109,6 +109,13 @@ impl Lay<'_> {
         }
         self.run(&piece::keygen(self.side))?;
         made(what)
+    }
+
+    /// Known already, for all users?
+    fn host_key(&self, address: &str) -> Option<Laid> {
+        let file = Path::new(piece::KNOWN_HOSTS);
+        let found = file.is_file() && self.programs.ok(&ssh_config::find(address, file)).is_ok();
+        found.then(|| Laid::WasThere { what: format!("host key of {address} in {}", file.display()) })
     }
 
     fn account(&self) -> Result<Option<Laid>, Why> {

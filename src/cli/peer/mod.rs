@@ -1,7 +1,7 @@
 //! `zmigrate peer`: what two hosts need to trust each other, for people to put there, or, with `--write`, this host's
 //! part of it put there.
 //!
-//! What is printed comes from pure functions over the configuration; what is written is in [`lay`]. Guarantees: it
+//! What is printed comes from pure functions over the configuration; what is written is in `lay`. Guarantees: it
 //! acts on this host alone; what is there and differs is told and left as it is; what it can't do, and what is an
 //! administrator's to decide (sshd's configuration, where zones may land), it says. It may be repeated.
 

@@ -33,6 +33,9 @@ pub enum Piece {
     AcceptSection { datasets: Vec<String>, zonepaths: Vec<String> },
 }
 
+/// Where ssh looks for host keys for all users, root's daemon among them.
+pub const KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
+
 /// How a person does it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -188,7 +191,7 @@ fn dataset(side: &Side, parent: Option<&DatasetName>, quota: Bytes) -> String {
     Argv::new("zfs").arg("create").args(options).arg(name).to_string()
 }
 
-/// As [`dataset`], for a parent that is known.
+/// The command that makes it, for a parent that is known.
 pub fn create(side: &Side, parent: &DatasetName, quota: Bytes) -> Option<Argv> {
     let properties = properties(side, quota);
     let properties: Vec<_> = properties.iter().map(|(name, value)| (*name, value.as_str())).collect();
