@@ -165,7 +165,7 @@ fn install(at: &At<'_>, step: Install) -> Result<Done, StepError> {
         Install::Rename => target.rename(),
         Install::Quotas => target.quotas(),
         Install::Mount => target.mount(),
-        Install::Route => route::ensure(at.programs, at.job.request.target.route.as_ref()),
+        Install::Route => route::ensure(at.programs, at.job),
         Install::Configure => target.configure(),
         Install::Attach => target.attach(),
         Install::Boot => target.boot(),

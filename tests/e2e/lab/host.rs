@@ -77,6 +77,15 @@ impl Host {
         }
     }
 
+    /// Waits until a fault has killed the daemon; it can then be started again.
+    #[track_caller]
+    pub fn wait_killed(&self) {
+        wait(&format!("the daemon on {} to be killed", self.name), || {
+            self.daemon.borrow_mut().as_mut().expect("a daemon").try_wait().expect("its end")
+        });
+        drop(self.daemon.take());
+    }
+
     /// kill -9, power off and on, and the daemon again.
     pub fn reboot(&self) {
         self.kill();
