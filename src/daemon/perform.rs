@@ -40,6 +40,8 @@ pub struct Memory {
     pub progress: Progress,
     /// Target: everything is here.
     pub received: Option<std::collections::BTreeMap<DatasetName, Guid>>,
+    /// Target: what this host's ZFS takes; asked once.
+    pub features: Option<crate::stream::FeatureSet>,
     /// When progress was put last.
     pub reported: Option<Instant>,
     /// What needs an operator.

@@ -6,11 +6,10 @@ use super::perform::{At, Memory, dropbox, inbox, layout, limit_passed, nothing_a
 use super::words;
 use crate::host::receive::{Receive, Received};
 use crate::host::send::{Send, Sent};
-use crate::host::{Done, StepError};
+use crate::host::{Done, StepError, features};
 use crate::job::event::{Cause, Event};
 use crate::job::layout::{entry_name, stems, travel_order};
 use crate::job::message::{self, Failure, Handoff, Message, Progress, Reply, Revoked, Withdraw};
-use crate::stream::FeatureSet;
 
 /// Progress is put this often at most, but for what the source waits for.
 const REPORT: Duration = Duration::from_millis(500);
@@ -92,6 +91,10 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
         return Ok(Done::wait(format!("the first part from {}", job.peer)));
     }
     at.config.accept.get(&job.peer).ok_or_else(|| nothing_accepted(at))?;
+    let features = match memory.features {
+        Some(features) => features,
+        None => *memory.features.insert(features::ask(at.programs)?),
+    };
     let mut progress = std::mem::take(&mut memory.progress);
     let reported = std::cell::Cell::new(memory.reported);
     let report = |progress: &Progress, at_once: bool| {
@@ -106,8 +109,7 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
         job,
         layout: &layout,
         inbox: &inbox,
-        // Deduplicated streams are never sent by us and not every receiver bounds them.
-        features: FeatureSet::ILLUMOS.without(FeatureSet::DEDUP.with(FeatureSet::DEDUPPROPS)),
+        features,
         live: at.live,
         report: &report,
         wait: &|at_most| {
