@@ -7,6 +7,8 @@ mod cancel;
 mod failures;
 mod happy;
 mod integrity;
+mod messages;
 mod peers;
+mod reboots;
 mod refusals;
 mod routes;
