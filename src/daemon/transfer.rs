@@ -52,10 +52,7 @@ pub fn send(at: &At<'_>) -> Result<Done, StepError> {
 pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
     let job = at.job;
     let inbox = inbox(at.config, job);
-    if memory.put != Some(job.serial) || !inbox.has_put(message::Answer::NAME) {
-        words::put_answer(&inbox, job, Reply::Accepted)?;
-        memory.put = Some(job.serial);
-    }
+    words::put_answer(&inbox, job, Reply::Accepted)?;
     if let Some(reason) = words::withdrawal(at, &inbox)? {
         return Ok(words::withdrawn(&reason));
     }

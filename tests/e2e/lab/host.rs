@@ -259,6 +259,13 @@ impl Host {
         ends::picture(&run_lab(&self.lab, &["picture", &self.name, top]))
     }
 
+    /// Has any fault struck?
+    pub fn struck(&self) -> bool {
+        let text = fs::read_to_string(self.root.join(".lab/faults.json")).unwrap_or_default();
+        let rules: Vec<Value> = serde_json::from_str(&text).unwrap_or_default();
+        rules.iter().any(|rule| rule["fired"] == true)
+    }
+
     /// How often a command with this text in its line was called.
     pub fn calls(&self, text: &str) -> usize {
         let log = fs::read_to_string(self.root.join(".lab/calls.log")).unwrap_or_default();
