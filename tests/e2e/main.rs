@@ -12,3 +12,4 @@ mod peers;
 mod reboots;
 mod refusals;
 mod routes;
+mod undo;

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::lab::ends::{Before, assert_outcomes};
 use crate::lab::{Host, Lab, Request};
 
-fn with_route(request: Request) -> Request {
+/// With the route of 2007.
+pub fn with_route(request: Request) -> Request {
     request
         .set("target.route", "interface", "\"nge0:99\"")
         .set("target.route", "address", "\"192.0.2.9\"")
