@@ -225,15 +225,15 @@ impl Target<'_> {
 
     /// canmount as on the source: all is in its place, and setting it on what is mounted would mount it anew.
     fn canmount(&self, wanted: &Wanted<'_>) -> Result<(), StepError> {
-        let here = |i: usize| self.layout.datasets[i].target.clone();
-        for set in wanted.own(Turn::Canmount, here) {
-            self.set(&set)?;
-        }
-        let default = (0..self.layout.datasets.len()).filter(|&i| !wanted.is_own(i, "canmount")).map(here);
-        for datasets in default.collect::<Vec<_>>().chunks(AT_ONCE) {
-            // canmount is not inheritable, so a plain `zfs inherit` refuses it; -S takes the local value away
-            // (observed on zfs-fuse; illumos zfs_do_inherit checks `received` first).
-            Zfs::new(self.programs).run(&argv::inherit_received("canmount", datasets))?;
+        for (own, datasets) in wanted.canmount() {
+            for datasets in datasets.chunks(AT_ONCE) {
+                // canmount is not inheritable, so a plain `zfs inherit` refuses it; -S takes the local value away
+                // (observed on zfs-fuse; illumos zfs_do_inherit checks `received` first).
+                Zfs::new(self.programs).run(&match own {
+                    Some(value) => argv::set("canmount", value, datasets),
+                    None => argv::inherit_received("canmount", datasets),
+                })?;
+            }
         }
         Ok(())
     }
