@@ -57,7 +57,7 @@
 //! | --- | --- | --- |
 //! | [`job`] | pure: names, request, phases, events, messages, retry | digests of [`stream`] |
 //! | [`stream`] | ZFS streams: records, checksums, digests of parts | names |
-//! | [`config`] | `zmigrate.toml` | names, units |
+//! | [`config`] | `zmigrate.toml` | names, units, facilities of [`log`] |
 //! | [`spool`] | files: queues, journal, asks, lock; fsync order | names |
 //! | [`cmd`] | external commands: argv, running, parsing | names |
 //! | [`log`] | syslog lines | names |

@@ -40,6 +40,7 @@ const KNOWS: &[Row] = &[
             ("job::path", "zonepaths that a peer may use"),
             ("job::sheet", "the reader of TOML with places, shared with requests"),
             ("job::units", "durations and sizes are written as in requests"),
+            ("log::Facility", "one list of facilities for the file and the lines"),
         ],
     },
     Row {

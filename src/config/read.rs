@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Accept, Commands, Config, Facility, Jobs, Peer, Scratch, Syslog, Transport};
+use super::{Accept, Commands, Config, Jobs, Peer, Scratch, Syslog, Transport};
 use super::{COMMAND_PATH, COMMAND_TIMEOUT, DOUBT_AFTER, FACILITY, LIMITPRIV, OFFERS, PARALLEL};
 use super::{PART, SCRATCH, SCRATCH_MAX, SPOOL};
 use crate::job::fault::Fault;
@@ -11,6 +11,7 @@ use crate::job::name::{Bytes, DatasetName, HostName};
 use crate::job::path;
 use crate::job::sheet::{Section, Sheet};
 use crate::job::units;
+use crate::log::Facility;
 
 const MIB: u64 = 1 << 20;
 
@@ -85,7 +86,7 @@ fn part(text: &str) -> Result<Bytes, String> {
 }
 
 fn syslog(mut section: Section<'_>) -> Syslog {
-    let facility = section.text("facility", facility).unwrap_or(FACILITY);
+    let facility = section.text("facility", str::parse::<Facility>).unwrap_or(FACILITY);
     section.not_yet("remote", "leave it out, and let /etc/syslog.conf forward to the log host");
     let _rfc3164: Option<()> = section.text("format", |text| match text {
         "rfc3164" => Ok(()),
@@ -94,14 +95,6 @@ fn syslog(mut section: Section<'_>) -> Syslog {
     });
     section.close();
     Syslog { facility }
-}
-
-fn facility(text: &str) -> Result<Facility, String> {
-    let all =
-        [Facility::Daemon, Facility::User, Facility::Auth].into_iter().chain((0..8).map(Facility::Local));
-    all.into_iter().find(|facility| facility.name() == text).ok_or_else(|| {
-        format!("'{}' is unknown, expected daemon, user, auth, or local0 to local7", text.escape_debug())
-    })
 }
 
 fn commands(mut section: Section<'_>) -> Commands {

@@ -111,13 +111,7 @@ fn open(args: &Args) -> Result<Arc<Context>, Failed> {
     };
     let spool = Spool::open(&config.spool).map_err(failed)?;
     // After the last fork and before anything is said.
-    let facility = config
-        .syslog
-        .facility
-        .name()
-        .parse()
-        .map_err(|error| Failed::new(exit::CONFIG, anyhow::anyhow!("{error}")))?;
-    let mut log = Log::open(facility);
+    let mut log = Log::open(config.syslog.facility);
     if !args.detach {
         log = log.on_stderr(&config.host);
     }
