@@ -20,6 +20,7 @@ mod level;
 pub mod line;
 mod local;
 pub mod outcome;
+pub mod remote;
 
 pub use level::{Facility, FacilityError, Severity};
 pub use line::Line;

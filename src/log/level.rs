@@ -34,6 +34,28 @@ impl From<Severity> for syslog::Severity {
 }
 
 impl Severity {
+    /// All of them, the most urgent first.
+    pub const ALL: [Severity; 6] = [
+        Severity::Alert,
+        Severity::Err,
+        Severity::Warning,
+        Severity::Notice,
+        Severity::Info,
+        Severity::Debug,
+    ];
+
+    /// Its name, as in syslog.conf.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Alert => "alert",
+            Severity::Err => "err",
+            Severity::Warning => "warning",
+            Severity::Notice => "notice",
+            Severity::Info => "info",
+            Severity::Debug => "debug",
+        }
+    }
+
     /// Its number, the same on every system (RFC 5424, section 6.2.1).
     pub(super) fn code(self) -> libc::c_int {
         syslog::Severity::from(self) as libc::c_int
