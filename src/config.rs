@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::job::fault::{Fault, Faults};
 use crate::job::name::{Bytes, DatasetName, HostName, JobId};
 use crate::log::Facility;
+use crate::log::remote::{Address, Format};
 
 /// Where the configuration is, unless `-c` says otherwise.
 pub const FILE: &str = "/etc/opt/zmigrate/zmigrate.toml";
@@ -28,6 +29,11 @@ pub const SCRATCH_MAX: Bytes = Bytes(200 << 30);
 pub const PART: Bytes = Bytes(128 << 20);
 /// `daemon.notice` is in /var/adm/messages by Solaris's own syslog.conf.
 pub const FACILITY: Facility = Facility::DAEMON;
+/// What every log host reads.
+pub const FORMAT: Format = Format::Rfc3164;
+/// IANA's number for examples in documents (RFC 5612): zmigrate has none of its own. It clashes with nobody's, but is not
+/// meant for use between sites: one that has a number should give it.
+pub const ENTERPRISE: u32 = 32473;
 /// Where Solaris and illumos keep zfs, zoneadm, zonecfg, zlogin, ifconfig, route, svcs, pkg.
 pub const COMMAND_PATH: [&str; 3] = ["/usr/sbin", "/usr/bin", "/sbin"];
 /// `zoneadm attach -u` updates packages for minutes; a hung command must end some day.
@@ -81,6 +87,12 @@ pub struct Scratch {
 pub struct Syslog {
     /// For all lines.
     pub facility: Facility,
+    /// A log host that is spoken to beside the local syslog.
+    pub remote: Option<Address>,
+    /// How it is spoken to.
+    pub format: Format,
+    /// The private enterprise number in RFC 5424's structured data.
+    pub enterprise: u32,
 }
 
 /// How the host's commands are run.

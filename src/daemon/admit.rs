@@ -130,4 +130,7 @@ pub fn tell(context: &Arc<Context>, rejection: &Rejection) {
     outcome.request = Some(rejection.name.clone());
     outcome.error = Some(rejection.reason.replace('\n', " "));
     context.log.outcome(&outcome);
+    if let Err(error) = context.loghost.keep_rejection(&context.config().syslog, &outcome) {
+        context.hold("outbox", &error);
+    }
 }

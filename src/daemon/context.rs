@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::bell::Bell;
+use super::loghost::Loghost;
 use crate::cmd::Programs;
 use crate::config::Config;
 use crate::host::check::Reserved;
@@ -25,6 +26,8 @@ pub struct Context {
     pub spool: Spool,
     /// syslog, and stderr in the foreground.
     pub log: Log,
+    /// What is to be told the log host.
+    pub loghost: Arc<Loghost>,
     /// Rung when something may have changed.
     pub bell: Bell,
     stop: AtomicBool,
@@ -61,11 +64,12 @@ struct Register {
 
 impl Context {
     /// For a daemon that has opened its spool.
-    pub fn new(config: Config, spool: Spool, log: Log) -> Self {
+    pub fn new(config: Config, spool: Spool, log: Log, loghost: Arc<Loghost>) -> Self {
         Self {
             config: RwLock::new(Arc::new(config)),
             spool,
             log,
+            loghost,
             bell: Bell::default(),
             stop: AtomicBool::new(false),
             register: Mutex::default(),
@@ -80,8 +84,10 @@ impl Context {
 
     /// A refreshed configuration: from the next look on it counts.
     pub fn set_config(&self, config: Config) {
+        self.log.set_facility(config.syslog.facility);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         self.bell.ring();
+        self.loghost.refresh();
     }
 
     /// The commands, by the configuration as it is now.
