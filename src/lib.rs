@@ -60,7 +60,7 @@
 //! | [`config`] | `zmigrate.toml` | names, units, facilities of [`log`] |
 //! | [`spool`] | files: queues, journal, asks, lock; fsync order | names |
 //! | [`cmd`] | external commands: argv, running, parsing | names |
-//! | [`log`] | syslog lines | names |
+//! | [`log`] | syslog lines, here and at a log host | names |
 //! | [`transport`] | a peer's dropbox | names, durable files of [`spool`] |
 //! | [`host`] | steps made real, on ZFS and zones | [`cmd`], [`stream`], [`transport`], [`job`], [`config`] |
 //! | [`daemon`] | the loop, the engine, the words between hosts | all but [`cli`] |

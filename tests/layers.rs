@@ -94,6 +94,7 @@ const KNOWS: &[Row] = &[
             ("host::survey", "`plan` looks at the zone, as the source's first step does"),
             ("host::plan", "`plan` shows the commands"),
             ("cmd", "`check` looks whether commands are found"),
+            ("log", "`check` tells the log host a line; `status` names it"),
         ],
     },
 ];

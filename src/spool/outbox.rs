@@ -87,6 +87,10 @@ impl Outbox {
     /// When the directory can't be read.
     pub fn waiting(&self) -> Result<Vec<Waiting>, SpoolError> {
         let mut waiting = Vec::new();
+        // A spool that no daemon has opened yet, or an older one, has none.
+        if !exists(&self.dir)? {
+            return Ok(waiting);
+        }
         for entry in read_dir(&self.dir)? {
             let Ok(name) = entry.file_name().into_string() else { continue };
             let number = name.split_once('.').map(|(number, _)| number).filter(|n| n.len() == DIGITS);

@@ -2,6 +2,7 @@
 //! file that is put into each peer's dropbox and taken away again.
 
 mod finding;
+mod loghost;
 mod places;
 
 use std::fs;
@@ -88,6 +89,7 @@ fn look(context: &Context, findings: &mut Vec<Finding>) {
     if programs.has("zonename") {
         findings.push(global_zone(&programs));
     }
+    findings.extend(loghost::loghost(config, clock::now()));
     for (peer, reached_by) in &config.peers {
         let Transport::Directory { dropbox } = &reached_by.transport;
         findings.push(dropbox_of(peer, dropbox));
