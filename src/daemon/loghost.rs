@@ -393,3 +393,37 @@ fn key(job: &JobId, role: Role) -> String {
 fn kept(outcome: &Outcome) -> Vec<u8> {
     Message::outcome(outcome).to_json()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::Spool;
+
+    #[test]
+    fn lines_beyond_the_bound_go_oldest_first_and_are_counted_and_outcomes_stay() {
+        let tmp = tempfile::tempdir().unwrap();
+        let outbox = Spool::at(tmp.path()).outbox();
+        let loghost = Loghost::new(HostName::new("zhost1").unwrap(), outbox);
+        for n in 0..LINES + 10 {
+            loghost.hear(Severity::Info, &Line::new().field("n", n));
+            loghost.outcome_waits();
+            loghost.outcome_waits();
+        }
+        let mut queue = loghost.lock();
+        assert_eq!(queue.dropped, 10);
+        // One look at the outbox for each line, at the most.
+        assert!(queue.items.len() <= 2 * LINES + 11, "{}", queue.items.len());
+        let first = loop {
+            let burst = queue.take();
+            assert!(burst.looked, "each line has an outcome behind it");
+            if !burst.lines.is_empty() {
+                break burst;
+            }
+        };
+        assert_eq!(first.lines[0].line.to_string(), "n=10");
+        assert_eq!(first.dropped, 10);
+        // What did not arrive comes first again.
+        queue.put_back(first);
+        assert_eq!(queue.take().lines[0].line.to_string(), "n=10");
+    }
+}
