@@ -88,7 +88,7 @@
 //! | a daemon killed at any command or journal line loses nothing | `tests/crash.rs` |
 //! | a journal cut anywhere is its whole lines | `spool/journal.rs`: `cut_at_every_byte_it_holds_the_whole_lines_before_the_cut` |
 //! | whatever is dropped ends in one place, and nothing dropped stops the daemon | `spool/incoming.rs`: `whatever_is_no_request_ends_in_rejected_with_a_reason` |
-//! | one outcome line for each job and host | `log/outcome.rs`, and on rsyslogd `tests/syslog.rs` |
+//! | one outcome line for each job and host | `log/outcome.rs`, and on rsyslogd `tests/syslog.rs`; at a log host that was down meanwhile `tests/loghost/` |
 //! | a stream that ZFS must not see is stopped before it | `stream/tests.rs` |
 //! | an offer that does not fit is refused with every reason | `host/check/*.rs`, beside each rule |
 //! | `plan` leaves both hosts byte for byte as they were | `tests/plan.rs` |

@@ -7,8 +7,12 @@
 #![cfg(target_os = "linux")]
 
 mod daemon;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod plain;
+mod real;
 mod receiver;
+mod rsyslogd;
 
 use std::net::{TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering};
