@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use super::bandwidth::Bandwidth;
 use super::bell::Bell;
 use super::loghost::Loghost;
 use crate::cmd::Programs;
@@ -30,6 +31,8 @@ pub struct Context {
     pub loghost: Arc<Loghost>,
     /// Rung when something may have changed.
     pub bell: Bell,
+    /// The limit over all copies.
+    pub bandwidth: Bandwidth,
     stop: AtomicBool,
     register: Mutex<Register>,
     /// Held while an offer is checked and reserved: two offers must not both find the same place free.
@@ -59,6 +62,8 @@ struct Register {
     asks: BTreeMap<JobId, Vec<Ask>>,
     threads: Vec<JoinHandle<()>>,
     held: BTreeMap<&'static str, String>,
+    /// Peers whose dropbox is not looked at, and why.
+    refused: BTreeMap<HostName, String>,
     keep_looked_at: Option<Instant>,
 }
 
@@ -71,6 +76,7 @@ impl Context {
             log,
             loghost,
             bell: Bell::default(),
+            bandwidth: Bandwidth::default(),
             stop: AtomicBool::new(false),
             register: Mutex::default(),
             checking: Mutex::default(),
@@ -256,6 +262,16 @@ impl Context {
             let line = Line::new().field("event", "held").field("what", what).field("error", text);
             self.log.write(Severity::Alert, &line);
         }
+    }
+
+    /// Writes down why a peer's dropbox is refused, or that it is not. Returns whether that is news.
+    pub fn dropbox_is(&self, peer: &HostName, refused: Option<String>) -> bool {
+        let mut register = self.lock();
+        let before = match &refused {
+            Some(why) => register.refused.insert(peer.clone(), why.clone()),
+            None => register.refused.remove(peer),
+        };
+        before != refused
     }
 
     /// Once a minute: is anything kept long enough?

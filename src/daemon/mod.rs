@@ -15,14 +15,15 @@ use crate::config::{Config, Transport};
 use crate::log::{Line, Log, Severity};
 use crate::spool::incoming::Incoming;
 use crate::spool::{Spool, SpoolError};
-use crate::transport::arrivals::Arrivals;
 use context::Context;
 use exit::{Failed, Ready, Side};
 use loghost::Loghost;
 
 pub mod admit;
+pub mod bandwidth;
 pub mod bell;
 pub mod context;
+pub mod dropboxes;
 pub mod engine;
 pub mod exit;
 pub mod finish;
@@ -120,17 +121,16 @@ fn open(args: &Args) -> Result<Arc<Context>, Failed> {
         log = log.on_stderr(&config.host);
     }
     make_directories(&config).map_err(|error| Failed::new(exit::FATAL, error))?;
-    Ok(Arc::new(Context::new(config, spool, log, loghost)))
+    let context = Context::new(config, spool, log, loghost);
+    dropboxes::make(&context);
+    Ok(Arc::new(context))
 }
 
-/// The scratch and the dropboxes of those whose zones are taken.
+/// The scratch, and in it the place for dropboxes.
 fn make_directories(config: &Config) -> anyhow::Result<()> {
     use crate::spool::durable::create_dir;
     create_dir(&config.scratch.dir, 0o755)?;
     create_dir(&config.scratch.dir.join("dropbox"), 0o755)?;
-    for peer in config.accept.keys() {
-        Arrivals::new(config.dropbox(peer)).make()?;
-    }
     Ok(())
 }
 
@@ -199,8 +199,10 @@ fn watched(context: &Context) -> Vec<PathBuf> {
     let config = context.config();
     let mut paths = vec![context.spool.incoming_dir(), context.spool.asks_dir()];
     paths.extend(config.accept.keys().map(|peer| config.dropbox(peer).join("in")));
-    paths.extend(config.peers.values().map(|peer| match &peer.transport {
-        Transport::Directory { dropbox } => dropbox.join("out"),
+    paths.extend(config.peers.values().filter_map(|peer| match &peer.transport {
+        Transport::Directory { dropbox } => Some(dropbox.join("out")),
+        // Nothing announces what happens over there: it is asked for.
+        Transport::Sftp(_) => None,
     }));
     paths
 }
@@ -222,6 +224,7 @@ fn reload(context: &Context, file: &Path) {
                 );
             }
             context.set_config(config);
+            dropboxes::make(context);
             context.log.write(Severity::Notice, &Line::new().field("event", "refreshed"));
         }
         Err(failed) => {

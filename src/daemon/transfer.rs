@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use super::perform::{At, Memory, dropbox, inbox, layout, limit_passed, nothing_accepted, stage};
-use super::words;
+use super::{dropboxes, words};
 use crate::host::receive::{Receive, Received};
 use crate::host::send::{Send, Sent};
 use crate::host::{Done, StepError};
 use crate::job::event::{Cause, Event};
 use crate::job::layout::{entry_name, stems, travel_order};
 use crate::job::message::{self, Failure, Handoff, Message, Progress, Reply, Revoked, Withdraw};
+use crate::job::step::Step;
+use crate::log::Severity;
 use crate::stream::FeatureSet;
 
 /// Progress is put this often at most, but for what the source waits for.
@@ -30,7 +32,21 @@ pub fn send(at: &At<'_>) -> Result<Done, StepError> {
         stage: &stage,
         share: at.config.scratch.max,
         dropbox: &dropbox,
+        connections: at.config.peers.get(&job.peer).map_or(1, |peer| peer.transport.connections()),
+        pace: &|copied, is_over| {
+            at.context.bandwidth.pass(
+                copied,
+                || at.context.config().jobs.bandwidth,
+                || is_over() || at.context.is_stopping(),
+                |pause| at.context.bell.wait(at.context.bell.count(), pause),
+            )
+        },
         live: at.live,
+        deferred: &|why| {
+            at.context.tell(Severity::Warning, job, |line| {
+                line.field("event", "deferred").field("step", Step::Send.word()).field("error", why)
+            });
+        },
         wait: &|at_most| {
             at.context.bell.wait(at.context.bell.count(), at_most.min(Duration::from_millis(250)))
         },
@@ -52,7 +68,7 @@ pub fn send(at: &At<'_>) -> Result<Done, StepError> {
 /// Target: parts into quarantine, and everything else that may come meanwhile.
 pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
     let job = at.job;
-    let inbox = inbox(at.config, job);
+    let inbox = inbox(at.config, job)?;
     if memory.put != Some(job.serial) || !inbox.has_put(message::Answer::NAME) {
         words::put_answer(&inbox, job, Reply::Accepted)?;
         memory.put = Some(job.serial);
@@ -118,6 +134,7 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
                 || !at.context.asks(&job.id).is_empty()
                 || !inbox.is_there()
                 || [Withdraw::NAME, Handoff::NAME, Revoked::NAME].iter().any(|name| inbox.has(name))
+                || dropboxes::judge(at.config, &job.peer).is_err()
         },
     };
     let result = receive.run(&mut progress);

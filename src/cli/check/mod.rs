@@ -4,6 +4,8 @@
 mod finding;
 mod loghost;
 mod places;
+mod receiving;
+mod sending;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -91,11 +93,13 @@ fn look(context: &Context, findings: &mut Vec<Finding>) {
     }
     findings.extend(loghost::loghost(config, clock::now()));
     for (peer, reached_by) in &config.peers {
-        let Transport::Directory { dropbox } = &reached_by.transport;
-        findings.push(dropbox_of(peer, dropbox));
+        match &reached_by.transport {
+            Transport::Directory { dropbox } => findings.push(dropbox_of(peer, dropbox)),
+            Transport::Sftp(sftp) => sending::look(&programs, peer, sftp, findings),
+        }
     }
     for (peer, accept) in &config.accept {
-        places::dropbox(peer, &config.dropbox(peer), runs, findings);
+        receiving::look(context, &programs, peer, runs, findings);
         if programs.has("zfs") {
             let names: Vec<&str> = accept.datasets.iter().map(AsRef::as_ref).collect();
             datasets(peer, &names, &programs, findings);
