@@ -97,7 +97,7 @@
 //!
 //! # Formats
 //!
-//! For operators all of them are in `man/zmigrate-spool.5`. In the code: the journal's line in [`spool::journal`], its events in
+//! For operators all of them are in `man/`, which `tests/man.rs` compares with the code. In the code: the journal's line in [`spool::journal`], its events in
 //! [`job::event`], messages and part entries in [`job::message`], `status.json` in [`job::status`], asks in [`spool::asks`], the spool's
 //! layout in [`spool`], the dropbox in [`transport`], requests in [`job::request`], the configuration in [`config`], the
 //! outcome line in [`log`].

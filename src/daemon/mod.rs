@@ -46,7 +46,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// SIGHUP reads the configuration again.
 #[derive(Debug, Parser)]
 #[command(name = "zmigrated", version)]
-struct Args {
+pub struct Args {
     /// The configuration.
     #[arg(short, long, value_name = "FILE", default_value = "/etc/opt/zmigrate/zmigrate.toml")]
     config: PathBuf,
