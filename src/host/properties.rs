@@ -47,7 +47,7 @@ impl<'a> Wanted<'a> {
             let found = datasets.iter().find(|d| d.name == placed.source);
             let mut wants: BTreeMap<String, Want> = found
                 .into_iter()
-                .flat_map(|dataset| &dataset.properties)
+                .flat_map(|dataset| dataset.properties.iter())
                 .map(|(name, p)| {
                     let value =
                         if name == "mountpoint" { moved(&p.value, from, to) } else { p.value.clone() };
@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn dataset(at: &str, properties: &[(&str, &str, Source)]) -> Dataset {
-        let properties = properties
+        let properties: BTreeMap<_, _> = properties
             .iter()
             .map(|(n, v, s)| ((*n).to_owned(), Property { value: (*v).to_owned(), source: s.clone() }))
             .collect();
@@ -189,7 +189,7 @@ mod tests {
             version: None,
             referenced: Bytes(0),
             logical: Bytes(0),
-            properties,
+            properties: properties.into(),
         }
     }
 

@@ -134,7 +134,7 @@ fn dataset(name: DatasetName, guid: Option<Guid>, lines: Vec<PropertyLine>) -> R
     // `1.53x`, on newer software `1.53`; what was written before compression is about so much more.
     let ratio = value("compressratio").and_then(|v| v.trim_end_matches('x').parse::<f64>().ok());
     let logical = (referenced as f64 * ratio.unwrap_or(1.0).clamp(1.0, 1000.0)) as u64;
-    let properties = lines
+    let properties: BTreeMap<_, _> = lines
         .iter()
         .filter(|line| is_carried(&line.property))
         .filter_map(|line| {
@@ -155,7 +155,7 @@ fn dataset(name: DatasetName, guid: Option<Guid>, lines: Vec<PropertyLine>) -> R
         version,
         referenced: Bytes(referenced),
         logical: Bytes(logical),
-        properties,
+        properties: properties.into(),
         name,
     })
 }
