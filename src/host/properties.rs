@@ -43,8 +43,9 @@ impl<'a> Wanted<'a> {
     /// From the datasets as recaptured, in the layout's order, and the request's own properties. Mountpoints
     /// within the source's zonepath move along with it.
     pub fn new(layout: &'a Layout, datasets: &[Dataset], request: &Request, from: &str, to: &str) -> Self {
+        let known: BTreeMap<&DatasetName, &Dataset> = datasets.iter().map(|d| (&d.name, d)).collect();
         let wants = layout.datasets.iter().map(|placed| {
-            let found = datasets.iter().find(|d| d.name == placed.source);
+            let found = known.get(&placed.source);
             let mut wants: BTreeMap<String, Want> = found
                 .into_iter()
                 .flat_map(|dataset| dataset.properties.iter())
