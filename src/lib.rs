@@ -97,10 +97,10 @@
 //!
 //! # Formats
 //!
-//! For operators all of them are in `man/`, which `tests/man.rs` compares with the code. In the code: the journal's line in [`spool::journal`], its events in
-//! [`job::event`], messages and part entries in [`job::message`], `status.json` in [`job::status`], asks in [`spool::asks`], the spool's
-//! layout in [`spool`], the dropbox in [`transport`], requests in [`job::request`], the configuration in [`config`], the
-//! outcome line in [`log`].
+//! For operators all of them are in `man/`, which `tests/man.rs` compares with the code. In the code: the journal's line in
+//! [`spool::journal`], its events in [`job::event`], messages and part entries in [`job::message`], `status.json` in
+//! [`job::status`], asks in [`spool::asks`], the spool's layout in [`spool`], the dropbox in [`transport`], requests in
+//! [`job::request`], the configuration in [`config`], the outcome line in [`log`].
 
 pub mod cli;
 pub mod cmd;
