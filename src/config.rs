@@ -175,6 +175,16 @@ pub struct Accept {
     pub route: bool,
 }
 
+impl Transport {
+    /// Parts that are copied at once. One path has one disk behind it.
+    pub fn connections(&self) -> u32 {
+        match self {
+            Self::Directory { .. } => 1,
+            Self::Sftp(sftp) => sftp.connections,
+        }
+    }
+}
+
 impl Config {
     /// Reads the configuration. `default_host` is this host's own name, for a file that gives none.
     ///
