@@ -17,6 +17,7 @@ use crate::cmd::zonename::zonename;
 use crate::config::{Config, Transport};
 use crate::job::fault::Faults;
 use crate::job::name::{HostName, JobId, ZoneName};
+use crate::transport::Dropbox;
 use crate::transport::directory::Directory;
 
 use super::clock;
@@ -89,8 +90,10 @@ fn look(context: &Context, findings: &mut Vec<Finding>) {
         findings.push(global_zone(&programs));
     }
     for (peer, reached_by) in &config.peers {
-        let Transport::Directory { dropbox } = &reached_by.transport else { continue };
-        findings.push(dropbox_of(peer, dropbox));
+        findings.push(match &reached_by.transport {
+            Transport::Directory { dropbox } => dropbox_of(peer, dropbox),
+            transport @ Transport::Sftp(_) => session_with(peer, transport, &programs),
+        });
     }
     for (peer, accept) in &config.accept {
         places::dropbox(peer, &config.dropbox(peer), runs, findings);
@@ -166,6 +169,20 @@ fn global_zone(programs: &Programs) -> Finding {
             "run zmigrate in the global zone",
         ),
         Err(error) => Finding::fault("zone", error.to_string(), "zmigrate runs in the global zone only"),
+    }
+}
+
+/// Whether a peer lets us in and has a dropbox for us: by logging in.
+fn session_with(peer: &HostName, transport: &Transport, programs: &Programs) -> Finding {
+    let what = format!("peer {peer}");
+    let probe = ZoneName::new("probe").map(|zone| JobId::for_zone(&zone, clock::now(), 0));
+    let reached = probe.map_err(|e| e.to_string()).and_then(|job| {
+        let dropbox = Dropbox::new(transport, &job, programs.clone(), || false);
+        dropbox.reach().map_err(|error| error.to_string())
+    });
+    match reached {
+        Ok(()) => Finding::ok(what, "can be reached by sftp"),
+        Err(why) => Finding::fault(what, why, format!("see `zmigrate peer {peer}` for what both sides need")),
     }
 }
 
