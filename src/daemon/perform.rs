@@ -310,8 +310,12 @@ pub fn leave(context: &Arc<Context>, job: &Job, live: &Arc<Live>, memory: &mut M
 
 /// For `survey`: read by `words` too.
 pub fn survey_zone(at: &At<'_>) -> Result<Done, StepError> {
-    // A peer that can't be trusted ends the job here, before anything is said to it or done to the zone.
-    dropbox(at)?.reach()?;
+    // A peer that can't be trusted ends the job here, before anything is said to it or done to the zone. One that shares a path
+    // with us may come later.
+    let dropbox = dropbox(at)?;
+    if dropbox.is_silent() {
+        dropbox.reach()?;
+    }
     let survey = survey::survey(at.programs, at.job.zone())?;
     let datasets: Vec<_> = survey.datasets.iter().map(|dataset| dataset.name.clone()).collect();
     source::look_for_snapshots(at.programs, at.job, &datasets)?;

@@ -9,3 +9,4 @@ mod happy;
 mod integrity;
 mod peers;
 mod refusals;
+mod sftp;
