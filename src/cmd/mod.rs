@@ -9,6 +9,7 @@ pub mod argv;
 mod child;
 mod drain;
 pub mod ifconfig;
+pub mod netstat;
 pub mod output;
 pub mod parse;
 pub mod pkg;
@@ -17,11 +18,17 @@ pub mod route;
 pub mod run;
 #[cfg(test)]
 mod sample;
+pub mod settings;
+pub mod shadow;
 pub mod showrev;
 pub mod ssh;
+pub mod ssh_config;
+pub mod ssh_keygen;
+pub mod sshd;
 pub mod streaming;
 pub mod svcs;
 pub mod uname;
+pub mod useradd;
 pub mod zfs;
 pub mod zlogin;
 pub mod zoneadm;
@@ -45,7 +52,7 @@ pub enum CmdError {
     #[error("can't read the output of `{}`: {why}", .argv.brief())]
     Unreadable {
         /// The command as it was run.
-        argv: Argv,
+        argv: Box<Argv>,
         /// Which line, and what is wrong with it.
         why: ParseError,
     },
@@ -54,7 +61,7 @@ pub enum CmdError {
 impl CmdError {
     /// For `map_err` in glue: output of `argv` that its parser refused.
     pub fn unreadable(argv: &Argv) -> impl FnOnce(ParseError) -> CmdError {
-        let argv = argv.clone();
+        let argv = Box::new(argv.clone());
         move |why| CmdError::Unreadable { argv, why }
     }
 

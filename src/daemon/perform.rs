@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use super::context::Context;
-use super::{transfer, words};
+use super::{dropboxes, transfer, words};
 use crate::cmd::Programs;
 use crate::config::{Config, Transport};
 use crate::host::live::Live;
@@ -23,6 +23,7 @@ use crate::job::step::{Install, Step};
 use crate::spool::JobDir;
 use crate::transport::Dropbox;
 use crate::transport::arrivals::{Arrivals, JobBox};
+use crate::transport::guard::Flaw;
 
 /// What a job's thread remembers between two looks at a step. Nothing in it is needed after a crash.
 #[derive(Default)]
@@ -41,6 +42,8 @@ pub struct Memory {
     pub progress: Progress,
     /// Target: everything is here.
     pub received: Option<std::collections::BTreeMap<DatasetName, Guid>>,
+    /// Target: what this host's ZFS takes; asked once.
+    pub features: Option<crate::stream::FeatureSet>,
     /// When progress was put last.
     pub reported: Option<Instant>,
     /// What needs an operator.
@@ -203,7 +206,7 @@ fn install(at: &At<'_>, step: Install) -> Result<Done, StepError> {
         Install::Rename => target.rename(),
         Install::Quotas => target.quotas(),
         Install::Mount => target.mount(),
-        Install::Route => route::ensure(at.programs, at.job.request.target.route.as_ref()),
+        Install::Route => route::ensure(at.programs, at.job),
         Install::Configure => target.configure(),
         Install::Attach => target.attach(),
         Install::Boot => target.boot(),
@@ -262,8 +265,15 @@ pub fn wait_for_peer(at: &At<'_>, why: String) -> Done {
 }
 
 /// The target's own side.
-pub fn inbox(config: &Config, job: &Job) -> JobBox {
-    Arrivals::new(config.dropbox(&job.peer)).job(&job.id)
+///
+/// # Errors
+/// Transient, while somebody else than the peer could have written there: nothing is believed then.
+pub fn inbox(config: &Config, job: &Job) -> Result<JobBox, StepError> {
+    let refused = |flaw: Flaw| {
+        StepError::transient(format!("{}'s dropbox is not looked at: {flaw}; {}", job.peer, flaw.remedy))
+    };
+    dropboxes::judge(config, &job.peer).map_err(refused)?;
+    Ok(Arrivals::new(config.dropbox(&job.peer)).job(&job.id))
 }
 
 /// Where parts are staged.

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Owns names and order in a dropbox, from both sides: [`dropbox`] is the source's side, of a path that both hosts can
-//! reach ([`directory`]) or behind the peer's sshd ([`sftp`]); [`arrivals`] is the target's own side.
+//! reach ([`directory`]) or behind the peer's sshd ([`sftp`]); [`arrivals`] is the target's own side, [`guard`] says
+//! whether a dropbox is the peer's alone.
 //! Guarantees: a file becomes visible only whole, by dot name and rename; messages are synced first, parts
 //! and entries are not, because each is guarded by a digest and can be put again. What lies in `in/` is
 //! read relative to its directory, bounded, and without following links. Never does: understand what the
@@ -15,6 +16,7 @@
 pub mod arrivals;
 pub mod directory;
 pub mod dropbox;
+pub mod guard;
 pub mod sftp;
 
 pub use dropbox::Dropbox;

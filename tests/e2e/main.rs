@@ -4,9 +4,14 @@
 mod lab;
 
 mod cancel;
+mod dropboxes;
 mod failures;
 mod happy;
 mod integrity;
+mod messages;
 mod peers;
+mod reboots;
 mod refusals;
+mod routes;
 mod sftp;
+mod undo;

@@ -3,6 +3,8 @@
 
 mod finding;
 mod places;
+mod receiving;
+mod sending;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -17,7 +19,6 @@ use crate::cmd::zonename::zonename;
 use crate::config::{Config, Transport};
 use crate::job::fault::Faults;
 use crate::job::name::{HostName, JobId, ZoneName};
-use crate::transport::Dropbox;
 use crate::transport::directory::Directory;
 
 use super::clock;
@@ -28,7 +29,7 @@ use finding::{Finding, Level};
 /// Commands without which no zone can be moved.
 const COMMANDS: [&str; 6] = ["zfs", "zoneadm", "zonecfg", "zlogin", "svcs", "uname"];
 /// Those that only a request's route needs.
-const ROUTE_COMMANDS: [&str; 2] = ["route", "ifconfig"];
+const ROUTE_COMMANDS: [&str; 3] = ["route", "ifconfig", "netstat"];
 
 /// What `check` takes.
 #[derive(Debug, Args)]
@@ -90,13 +91,13 @@ fn look(context: &Context, findings: &mut Vec<Finding>) {
         findings.push(global_zone(&programs));
     }
     for (peer, reached_by) in &config.peers {
-        findings.push(match &reached_by.transport {
-            Transport::Directory { dropbox } => dropbox_of(peer, dropbox),
-            transport @ Transport::Sftp(_) => session_with(peer, transport, &programs),
-        });
+        match &reached_by.transport {
+            Transport::Directory { dropbox } => findings.push(dropbox_of(peer, dropbox)),
+            Transport::Sftp(sftp) => sending::look(&programs, peer, sftp, findings),
+        }
     }
     for (peer, accept) in &config.accept {
-        places::dropbox(peer, &config.dropbox(peer), runs, findings);
+        receiving::look(context, &programs, peer, runs, findings);
         if programs.has("zfs") {
             let names: Vec<&str> = accept.datasets.iter().map(AsRef::as_ref).collect();
             datasets(peer, &names, &programs, findings);
@@ -169,20 +170,6 @@ fn global_zone(programs: &Programs) -> Finding {
             "run zmigrate in the global zone",
         ),
         Err(error) => Finding::fault("zone", error.to_string(), "zmigrate runs in the global zone only"),
-    }
-}
-
-/// Whether a peer lets us in and has a dropbox for us: by logging in.
-fn session_with(peer: &HostName, transport: &Transport, programs: &Programs) -> Finding {
-    let what = format!("peer {peer}");
-    let probe = ZoneName::new("probe").map(|zone| JobId::for_zone(&zone, clock::now(), 0));
-    let reached = probe.map_err(|e| e.to_string()).and_then(|job| {
-        let dropbox = Dropbox::new(transport, &job, programs.clone(), || false);
-        dropbox.reach().map_err(|error| error.to_string())
-    });
-    match reached {
-        Ok(()) => Finding::ok(what, "can be reached by sftp"),
-        Err(why) => Finding::fault(what, why, format!("see `zmigrate peer {peer}` for what both sides need")),
     }
 }
 
