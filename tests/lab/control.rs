@@ -6,6 +6,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
 use crate::faults::{self, Rule};
+use crate::hosts::link::{Change, Switch};
+use crate::hosts::{alone, network};
 use crate::world::{Host, Lab, Settings};
 use crate::zones::build::{self, ZoneSpec};
 use crate::zones::kernel::{knobs, set_knobs};
@@ -38,6 +40,31 @@ enum Verb {
         /// sparse or ipkg (OmniOS), native (Solaris 10)
         #[arg(long, default_value = "sparse")]
         brand: String,
+        /// Two hosts that share nothing but a network, with sshd, a log host, and two MariaDB in the zone; needs root
+        #[arg(long)]
+        real: bool,
+    },
+    /// The network between hosts on real parts: pull a cable, slow a link, lose packets
+    Net {
+        #[command(flatten)]
+        at: play::Where,
+        /// Whose link: zhost1, zhost2 or loghost
+        #[arg(long, default_value = "zhost2")]
+        host: String,
+        #[command(subcommand)]
+        change: Change,
+    },
+    /// The first process in the namespace of a lab on real parts
+    #[command(hide = true)]
+    Init {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// The process outside of it, which keeps it
+    #[command(hide = true)]
+    Outside {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
     },
     /// A shell on one of them
     Shell {
@@ -174,8 +201,8 @@ pub fn main(argv: &[String]) -> i32 {
             return why.exit_code();
         }
     };
-    match run(cli.verb) {
-        Ok(()) => 0,
+    match in_place(cli.verb, &argv[1..]) {
+        Ok(status) => status,
         Err(why) => {
             err!("zmigrate-lab: {why:#}");
             1
@@ -183,14 +210,46 @@ pub fn main(argv: &[String]) -> i32 {
     }
 }
 
+/// Runs a verb where its hosts are: a lab on real parts has a namespace of its own.
+fn in_place(verb: Verb, args: &[String]) -> Result<i32> {
+    if let Verb::Init { args } = &verb {
+        return alone::init(args);
+    }
+    if let Verb::Outside { args } = &verb {
+        return alone::hold(args);
+    }
+    if !alone::is_inside() {
+        let needs_one = match &verb {
+            Verb::Demo(options) => options.real,
+            _ => false,
+        };
+        if needs_one {
+            return alone::run_inside(args);
+        }
+        let dir = match &verb {
+            Verb::Shell { at, .. } | Verb::Net { at, .. } => Some(&at.dir),
+            Verb::Reboot { dir, .. } | Verb::Picture { dir, .. } => Some(dir),
+            _ => None,
+        };
+        if let Some(dir) = dir.filter(|dir| alone::stays(dir)) {
+            return alone::enter(dir, args);
+        }
+    }
+    run(verb).map(|()| 0)
+}
+
 fn run(verb: Verb) -> Result<()> {
     match verb {
+        Verb::Init { .. } | Verb::Outside { .. } => bail!("not a verb for people"),
+        Verb::Net { at, host, change } => {
+            Switch::of(network::place(&at.dir, "switch")?).change(&host, &change)
+        }
         Verb::Demo(options) => demo::run(&options),
         Verb::Real(options) => real::run(&options),
         Verb::Bench(options) => bench::run(&options),
-        Verb::Up { at, size, brand } => {
+        Verb::Up { at, size, brand, real } => {
             let plan = scene::Plan { bytes: size << 20, brand, ..scene::Plan::default() };
-            play::up(&at, &plan)
+            if real { play::up_on_real_parts(&at, plan) } else { play::up(&at, &plan) }
         }
         Verb::Shell { host, at } => play::shell(&at, &host),
         Verb::Down { at } => play::down(&at),

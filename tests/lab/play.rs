@@ -10,8 +10,11 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::demo;
+use crate::hosts::{alone, network};
 use crate::running::wait_for;
-use crate::scene::{self, HOSTS, Plan};
+use crate::scene::{self, HOSTS, Plan, Wire};
+use crate::stage::Stage;
 use crate::world::{Host, Lab};
 
 /// Which lab.
@@ -52,6 +55,41 @@ pub fn up(at: &Where, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
+/// The same on real parts. Outside, the lab is started in a namespace of its own; in there it is built, and stays.
+pub fn up_on_real_parts(at: &Where, plan: Plan) -> Result<()> {
+    if alone::is_inside() {
+        let mut plan = plan;
+        plan.real_zfs = demo::real_zfs();
+        plan.network = Some(Wire::default());
+        plan.rows = Some(20_000);
+        let mut stage = Stage::build(&at.dir, plan)?;
+        stage.start_daemons()?;
+        return alone::is_up(&at.dir);
+    }
+    if !demo::can_use_real_zfs() {
+        bail!("real ZFS needs root, /dev/fuse and Debian's package zfs-fuse");
+    }
+    network::ensure_packages()?;
+    if at.dir.exists() {
+        bail!("{} is there already: `zmigrate-lab down` takes it away", at.dir.display());
+    }
+    fs::create_dir_all(&at.dir)?;
+    let dir = at.dir.canonicalize()?;
+    let size = (plan.bytes >> 20).to_string();
+    let args = ["up", "--real", "--dir", &dir.to_string_lossy(), "--size", &size, "--brand", &plan.brand]
+        .map(str::to_owned);
+    alone::stay_inside(&dir, &args)?;
+    println!("Three hosts are up in {}; zone '{}' runs on {}. Try:", dir.display(), plan.zone, HOSTS[0]);
+    println!(
+        "  cargo lab shell {}          then: zmigrate check; zmigrate submit {} {}",
+        HOSTS[0], plan.zone, HOSTS[1]
+    );
+    println!("  cargo lab net cut; cargo lab net join; cargo lab net slow 10; cargo lab net loss 5");
+    println!("  tail -f {}", dir.join("loghost/sys/log/messages").display());
+    println!("  cargo lab down");
+    Ok(())
+}
+
 fn start_daemon(host: &Host) -> Result<()> {
     let log = fs::File::options().append(true).create(true).open(host.file("var/zmigrated.stderr"))?;
     let status = Command::new(host.file("opt/zmigrate/bin/zmigrated"))
@@ -74,7 +112,11 @@ pub fn shell(at: &Where, host: &str) -> Result<()> {
     let path = std::env::join_paths(ours.into_iter().chain(std::env::split_paths(&theirs)))?;
     let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
     println!("{}: {}; its commands are first in PATH. Leave with exit.", host.name(), host.root.display());
-    let status = Command::new(shell)
+    let mut command = match network::place(&at.dir, &host.name()) {
+        Ok(place) => place.command(&shell),
+        Err(_) => Command::new(&shell),
+    };
+    let status = command
         .env("PATH", path)
         .env("PS1", format!("{}# ", host.name()))
         .current_dir(&host.root)
@@ -89,8 +131,10 @@ pub fn shell(at: &Where, host: &str) -> Result<()> {
 /// Ends both daemons and takes the lab away.
 pub fn down(at: &Where) -> Result<()> {
     let lab = Lab::open(&at.dir)?;
-    for host in &lab.hosts {
-        stop_daemon(host)?;
+    if alone::stays(&at.dir) {
+        alone::end(&at.dir)?;
+    } else {
+        lab.hosts.iter().try_for_each(stop_daemon)?;
     }
     fs::remove_dir_all(&lab.dir).with_context(|| format!("remove {}", lab.dir.display()))
 }
