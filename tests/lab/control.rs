@@ -221,6 +221,7 @@ fn in_place(verb: Verb, args: &[String]) -> Result<i32> {
     if !alone::is_inside() {
         let needs_one = match &verb {
             Verb::Demo(options) => options.real,
+            Verb::Bench(options) => options.real,
             _ => false,
         };
         if needs_one {

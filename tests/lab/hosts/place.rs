@@ -83,15 +83,12 @@ impl Place {
 
     /// Processes that run here, but for the keeper.
     pub fn processes(&self) -> Vec<i32> {
-        let namespace =
-            |pid: i32| fs::metadata(format!("/proc/{pid}/ns/mnt")).map(|meta| (meta.dev(), meta.ino())).ok();
         // Our own namespace is no host's: who lives in it is not to be ended.
-        let Some(ours) =
-            namespace(self.keeper).filter(|theirs| Some(*theirs) != namespace(std::process::id() as i32))
-        else {
+        let ours = namespace_of(std::process::id() as i32);
+        let Some(theirs) = namespace_of(self.keeper).filter(|theirs| Some(*theirs) != ours) else {
             return Vec::new();
         };
-        let here = |pid: &i32| *pid != self.keeper && namespace(*pid) == Some(ours);
+        let here = |pid: &i32| *pid != self.keeper && namespace_of(*pid) == Some(theirs);
         processes().into_iter().filter(|pid| here(pid) && started(*pid).is_some()).collect()
     }
 
@@ -106,6 +103,11 @@ impl Place {
         })
         .with_context(|| self.name.clone())
     }
+}
+
+/// Which mount namespace a process is in.
+pub fn namespace_of(pid: i32) -> Option<(u64, u64)> {
+    fs::metadata(format!("/proc/{pid}/ns/mnt")).map(|meta| (meta.dev(), meta.ino())).ok()
 }
 
 impl Drop for Place {
