@@ -222,6 +222,7 @@ fn in_place(verb: Verb, args: &[String]) -> Result<i32> {
         let needs_one = match &verb {
             Verb::Demo(options) => options.real,
             Verb::Bench(options) => options.real,
+            Verb::Real(options) => options.hosts,
             _ => false,
         };
         if needs_one {

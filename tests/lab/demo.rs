@@ -50,6 +50,11 @@ pub fn real_zfs() -> Option<PathBuf> {
         .find(|dir| dir.join("zfs-fuse").exists() && dir.join("zfs").exists())
 }
 
+/// A directory that is no other lab's. In a namespace of their own all labs have the same process ids.
+pub fn temporary_dir(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("{name}-{}-{}", std::process::id(), crate::disk::now_ms()))
+}
+
 /// May zfs-fuse be used here?
 pub fn can_use_real_zfs() -> bool {
     nix::unistd::geteuid().is_root() && fs::metadata("/dev/fuse").is_ok() && real_zfs().is_some()
@@ -111,7 +116,7 @@ pub fn run(options: &Options) -> Result<()> {
     let temporary = options.dir.is_none();
     let dir = match &options.dir {
         Some(dir) => dir.clone(),
-        None => std::env::temp_dir().join(format!("zmigrate-lab-{}", std::process::id())),
+        None => temporary_dir("zmigrate-lab"),
     };
     fs::create_dir_all(&dir)?;
     let dir = dir.canonicalize()?;

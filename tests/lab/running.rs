@@ -90,11 +90,6 @@ impl Running {
         wait_for("zfs-fuse to answer", Duration::from_secs(20), ready)
     }
 
-    /// zfs-fuse's process id.
-    pub fn zfs_pid(&self) -> Option<u32> {
-        self.zfs.as_ref().map(Child::id)
-    }
-
     /// A file as the host sees it, for one who is elsewhere.
     pub fn path(&self, path: &str) -> PathBuf {
         match &self.parts {

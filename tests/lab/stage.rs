@@ -53,6 +53,11 @@ impl End {
         self.source.contains(" result=ok ")
     }
 
+    /// Bytes of its images.
+    pub fn bytes(&self) -> Option<u64> {
+        self.source.split(' ').find_map(|field| field.strip_prefix("bytes=")?.parse().ok())
+    }
+
     /// The job that has ended.
     pub fn job(&self) -> Option<&str> {
         self.source.split(' ').find_map(|field| field.strip_prefix("job="))

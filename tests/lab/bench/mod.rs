@@ -120,7 +120,7 @@ pub fn run(options: &Options) -> Result<()> {
         network::ensure_packages()?;
         over_ssh::ensure_syncoid()?;
     }
-    let dir = std::env::temp_dir().join(format!("zmigrate-lab-bench-{}", std::process::id()));
+    let dir = demo::temporary_dir("zmigrate-lab-bench");
     let result = if options.memory { memory(options, &dir) } else { compare(options, &dir) };
     if dir.exists() {
         fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;

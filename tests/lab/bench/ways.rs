@@ -179,7 +179,6 @@ pub fn by_zmigrate(stage: &mut Stage) -> Result<Measured> {
     };
     let peak_rss_mib = Some(Peak { source: peak(0)?, target: peak(1)? });
     stage.stop_daemons()?;
-    let bytes = end.source.split(' ').find_map(|field| field.strip_prefix("bytes=")?.parse::<u64>().ok());
     let outage = stage.happened(1, "\"step\":\"boot\"")? - stage.happened(0, "\"autoboot-cleared\"")?;
     let beyond = total - busy(stage)?;
     stage.put_back(&end)?;
@@ -193,7 +192,7 @@ pub fn by_zmigrate(stage: &mut Stage) -> Result<Measured> {
     ensure!(files(&stage.hosts[0].host.file("export/scratch")).is_empty(), "the scratch is not empty");
     Ok(Measured {
         outage: Some(outage.as_seconds_f64()),
-        scratch: 2 * bytes.context("the outcome has no bytes")?,
+        scratch: 2 * end.bytes().context("the outcome has no bytes")?,
         peak_rss_mib,
         beyond_zfs: Some(beyond),
         cost,

@@ -15,6 +15,7 @@
 //! /export of its own.
 
 pub mod alone;
+pub mod breaks;
 pub mod database;
 pub mod demo;
 pub mod link;
@@ -23,6 +24,8 @@ pub mod machine;
 pub mod network;
 pub mod parts;
 pub mod place;
+pub mod power;
+pub mod refusals;
 pub mod sshd;
 
 pub use network::Network;

@@ -103,11 +103,6 @@ pub fn place(dir: &Path, name: &str) -> Result<Place> {
     Place::kept_by(name, *keeper)
 }
 
-/// The size of a scratch in memory is changed.
-pub fn resize_scratch(place: &Place, size: &str) -> Result<()> {
-    place.ask("mount", &["-o", &format!("remount,size={size}"), "/export/scratch"]).map(drop)
-}
-
 /// Fails where one of Debian's packages is missing, and names it.
 pub fn ensure_packages() -> Result<()> {
     let needed = [
