@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use super::bandwidth::Bandwidth;
 use super::bell::Bell;
 use crate::cmd::Programs;
 use crate::config::Config;
@@ -27,6 +28,8 @@ pub struct Context {
     pub log: Log,
     /// Rung when something may have changed.
     pub bell: Bell,
+    /// The limit over all copies.
+    pub bandwidth: Bandwidth,
     stop: AtomicBool,
     register: Mutex<Register>,
     /// Held while an offer is checked and reserved: two offers must not both find the same place free.
@@ -67,6 +70,7 @@ impl Context {
             spool,
             log,
             bell: Bell::default(),
+            bandwidth: Bandwidth::default(),
             stop: AtomicBool::new(false),
             register: Mutex::default(),
             checking: Mutex::default(),

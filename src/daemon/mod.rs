@@ -20,6 +20,7 @@ use context::Context;
 use exit::{Failed, Ready, Side};
 
 pub mod admit;
+pub mod bandwidth;
 pub mod bell;
 pub mod context;
 pub mod engine;

@@ -10,6 +10,9 @@ use crate::host::{Done, StepError};
 use crate::job::event::{Cause, Event};
 use crate::job::layout::{entry_name, stems, travel_order};
 use crate::job::message::{self, Failure, Handoff, Message, Progress, Reply, Revoked, Withdraw};
+use crate::job::name::Bytes;
+use crate::job::step::Step;
+use crate::log::Severity;
 use crate::stream::FeatureSet;
 
 /// Progress is put this often at most, but for what the source waits for.
@@ -30,7 +33,21 @@ pub fn send(at: &At<'_>) -> Result<Done, StepError> {
         stage: &stage,
         share: at.config.scratch.max,
         dropbox: &dropbox,
+        connections: 2,
+        pace: &|copied, is_over| {
+            at.context.bandwidth.pass(
+                copied,
+                || Bytes(0),
+                || is_over() || at.context.is_stopping(),
+                |pause| at.context.bell.wait(at.context.bell.count(), pause),
+            )
+        },
         live: at.live,
+        deferred: &|why| {
+            at.context.tell(Severity::Warning, job, |line| {
+                line.field("event", "deferred").field("step", Step::Send.word()).field("error", why)
+            });
+        },
         wait: &|at_most| {
             at.context.bell.wait(at.context.bell.count(), at_most.min(Duration::from_millis(250)))
         },

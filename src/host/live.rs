@@ -80,6 +80,11 @@ impl Live {
         self.image(dataset, |image| image.copied.0 = (image.copied.0 + more.0).min(image.size.0));
     }
 
+    /// So many of them are not, after all: the part did not arrive.
+    pub fn not_copied(&self, dataset: usize, less: Bytes) {
+        self.image(dataset, |image| image.copied.0 = image.copied.0.saturating_sub(less.0));
+    }
+
     /// So many bytes of an image have been received in all.
     pub fn received(&self, dataset: usize, all: Bytes, done: bool) {
         self.image(dataset, |image| {

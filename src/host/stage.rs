@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::StepError;
 use crate::job::layout::{entry_name, part_name};
 use crate::job::message::Entry;
-use crate::job::name::{Bytes, JobId};
+use crate::job::name::{Bytes, Guid, JobId};
 use crate::spool::durable;
 use crate::stream::{CHUNK, PartDigest, PartHasher};
 
@@ -43,21 +43,29 @@ impl Stage {
         self.dir.join(part_name(stem, number))
     }
 
-    /// The entries of an image, from the first on, up to a gap; a torn one is a gap.
-    pub fn entries(&self, stem: &str) -> Vec<Entry> {
-        let read = |number| {
-            let bytes = fs::read(self.dir.join(entry_name(stem, number))).ok()?;
-            serde_json::from_slice::<Entry>(&bytes).ok().filter(|entry| entry.number == number)
-        };
-        (0..).map_while(read).collect()
+    /// The entry of a part; `None` when there is none, or a torn one.
+    pub fn entry(&self, stem: &str, number: u32) -> Option<Entry> {
+        let bytes = fs::read(self.dir.join(entry_name(stem, number))).ok()?;
+        serde_json::from_slice::<Entry>(&bytes).ok().filter(|entry| entry.number == number)
     }
 
-    /// Whether these entries are a whole image whose parts are all here.
-    pub fn is_whole(&self, stem: &str, entries: &[Entry]) -> bool {
-        let here = |entry: &Entry| {
-            fs::metadata(self.part(stem, entry.number)).is_ok_and(|meta| meta.len() == entry.digest.bytes)
-        };
-        entries.last().is_some_and(|last| last.last) && entries.iter().all(here)
+    /// The entries of an image, from the first on, up to a gap. Read one by one: those of a large image would fill
+    /// the memory.
+    pub fn entries(&self, stem: &str) -> impl Iterator<Item = Entry> {
+        (0..).map_while(move |number| self.entry(stem, number))
+    }
+
+    /// Whether the entries are those of a whole image of this snapshot, all of whose parts are here.
+    pub fn is_whole(&self, stem: &str, guid: Guid) -> bool {
+        let mut ends = false;
+        for entry in self.entries(stem) {
+            let part = fs::metadata(self.part(stem, entry.number));
+            if entry.guid != guid || !part.is_ok_and(|meta| meta.len() == entry.digest.bytes) {
+                return false;
+            }
+            ends = entry.last;
+        }
+        ends
     }
 
     /// Writes an entry beside its part.
@@ -72,15 +80,17 @@ impl Stage {
 
     /// Takes away the parts of an image; its entries stay, for the account.
     pub fn release(&self, stem: &str) {
-        for number in 0..self.entries(stem).len() {
-            let _ = fs::remove_file(self.part(stem, number as u32));
+        for entry in self.entries(stem) {
+            let _ = fs::remove_file(self.part(stem, entry.number));
         }
     }
 
     /// Takes away an image's entries: it is sent anew.
     pub fn forget(&self, stem: &str) {
-        for number in 0..self.entries(stem).len() {
-            let _ = fs::remove_file(self.dir.join(entry_name(stem, number as u32)));
+        for number in 0.. {
+            if fs::remove_file(self.dir.join(entry_name(stem, number))).is_err() {
+                return;
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! mount or, on one machine, a directory.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,9 @@ use super::TransportError;
 use crate::job::name::JobId;
 use crate::spool::durable;
 use crate::spool::read::{self, ReadError};
+
+/// A part is copied in pieces of so many bytes.
+const PIECE: u64 = 1 << 20;
 
 /// One job's two directories in a peer's dropbox. Cheap to make; holds nothing open.
 #[derive(Debug, Clone)]
@@ -53,11 +56,17 @@ impl Directory {
         durable::write_unsynced(&path, bytes).map_err(|e| self.lost("put", &path, e))
     }
 
-    /// Copies a staged part. The kernel does the copying where it can; the target checks the digest.
+    /// Copies a staged part; `told` hears of each piece, and says whether to go on. The kernel does the
+    /// copying where it can; the target checks the digest.
     ///
     /// # Errors
     /// As [`Directory::put`]. Nothing is visible then.
-    pub fn put_part(&self, name: &str, from: &Path) -> Result<u64, TransportError> {
+    pub fn put_part(
+        &self,
+        name: &str,
+        from: &Path,
+        told: &dyn Fn(u64) -> bool,
+    ) -> Result<u64, TransportError> {
         self.make_inbox()?;
         let dot = self.inbox.join(format!(".{name}"));
         let path = self.inbox.join(name);
@@ -65,7 +74,17 @@ impl Directory {
             let _ = fs::remove_file(&dot);
             let mut to = File::options().write(true).create_new(true).mode(0o600).open(&dot)?;
             let mut from = File::open(from)?;
-            let bytes = io::copy(&mut from, &mut to)?;
+            let mut bytes = 0;
+            loop {
+                let piece = io::copy(&mut (&mut from).take(PIECE), &mut to)?;
+                if piece == 0 {
+                    break;
+                }
+                bytes += piece;
+                if !told(piece) {
+                    return Err(io::Error::other("stopped"));
+                }
+            }
             fs::rename(&dot, &path)?;
             Ok(bytes)
         };
