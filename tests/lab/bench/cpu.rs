@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use serde::Serialize;
 
-use crate::hosts::alone::{Stat, processes};
+use crate::hosts::alone::{Stat, numbers, processes};
 use crate::hosts::place::namespace_of;
 use crate::stage::Stage;
 
@@ -96,21 +96,29 @@ fn look(hosts: &[(String, Option<(u64, u64)>)], seen: &mut Seen) {
     let ours = std::process::id() as i32;
     for pid in processes().into_iter().filter(|pid| *pid != ours) {
         let Some(stat) = Stat::of(pid) else { continue };
-        if let Some((_, last, name)) = seen.get_mut(&(pid, stat.started)) {
-            *last = stat.own;
-            // A process gets its program's name by exec, after it was born with its parent's.
-            if let Some((host, _)) = name.split_once(' ') {
-                *name = format!("{host} {}", stat.name);
-            }
-            continue;
-        }
         let namespace = namespace_of(pid);
         // Whoever is not in a host's namespace yet (nsenter) is the lab's, and counted as other.
-        if let Some((host, _)) = hosts.iter().find(|(_, theirs)| namespace.is_some() && *theirs == namespace)
-        {
-            seen.insert((pid, stat.started), (0, stat.own, format!("{host} {}", stat.name)));
+        let Some((host, _)) = hosts.iter().find(|(_, theirs)| namespace.is_some() && *theirs == namespace)
+        else {
+            continue;
+        };
+        if stat.name != "zmigrated" {
+            see(seen, (pid, stat.started), &stat, format!("{host} {}", stat.name));
+            continue;
+        }
+        // The daemon's threads by their names: which of them reads, hashes, copies.
+        for thread in numbers(&format!("/proc/{pid}/task")) {
+            if let Some(stat) = Stat::read_from(&format!("/proc/{pid}/task/{thread}/stat")) {
+                see(seen, (thread, stat.started), &stat, format!("{host} zmigrated, thread {}", stat.name));
+            }
         }
     }
+}
+
+/// A program's name comes by its exec, after it was born with its parent's.
+fn see(seen: &mut Seen, key: (i32, u64), stat: &Stat, name: String) {
+    let entry = seen.entry(key).or_default();
+    (entry.1, entry.2) = (stat.own, name);
 }
 
 /// Clock ticks of all processes and those that they have buried, but for what the lab itself took.

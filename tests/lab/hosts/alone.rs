@@ -131,7 +131,14 @@ pub fn end(dir: &Path) -> Result<()> {
 
 /// The first process inside: starts the lab, buries who has no parent, and ends as the lab ends.
 pub fn init(args: &[String]) -> Result<i32> {
-    let child = Command::new(program()?).args(args).env(INSIDE, "1").spawn().context("start the lab")?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    let child = Command::new(program()?)
+        .args(args)
+        .env(INSIDE, "1")
+        // Not everybody's PATH has the daemons.
+        .env("PATH", format!("{path}:/usr/sbin:/usr/bin:/sbin:/bin"))
+        .spawn()
+        .context("start the lab")?;
     let lab = Pid::from_raw(child.id() as i32);
     loop {
         match waitpid(None, None) {
@@ -202,7 +209,12 @@ pub struct Stat {
 impl Stat {
     /// Of a process that there is.
     pub fn of(pid: i32) -> Option<Self> {
-        Self::read(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+        Self::read_from(&format!("/proc/{pid}/stat"))
+    }
+
+    /// Of a process or a thread.
+    pub fn read_from(path: &str) -> Option<Self> {
+        Self::read(&fs::read_to_string(path).ok()?)
     }
 
     // proc(5): pid (comm) state ppid … utime(14) stime cutime cstime … starttime(22)
@@ -223,7 +235,12 @@ impl Stat {
 
 /// All processes that can be seen.
 pub fn processes() -> Vec<i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    numbers("/proc")
+}
+
+/// Entries of a directory whose names are numbers.
+pub fn numbers(dir: &str) -> Vec<i32> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 

@@ -51,11 +51,12 @@ enum Wanted {
     Either,
 }
 
-const RUNS: [(&str, Break, Wanted); 12] = [
+const RUNS: [(&str, Break, Wanted); 13] = [
     ("nothing breaks", |_, _| Ok(()), Wanted::Moved),
     ("the link is cut 20 times at random moments", cut_often, Wanted::Moved),
     ("the link goes when the handoff is journaled", cut_at_the_handoff, Wanted::Moved),
     ("the link goes when the handoff has arrived", cut_behind_the_handoff, Wanted::Moved),
+    ("packets are lost", lose_packets, Wanted::Moved),
     ("sshd is restarted", restart_sshd, Wanted::Moved),
     ("a connection is half-open", half_open, Wanted::Moved),
     ("the peer's daemon is stopped", stop_daemon, Wanted::Moved),
@@ -230,6 +231,12 @@ fn cut_for(stage: &Stage, time: Duration) -> Result<()> {
     change(stage, &Change::Join)
 }
 
+/// In both directions, from the offer to the ack.
+fn lose_packets(stage: &mut Stage, _: &mut Dice) -> Result<()> {
+    change(stage, &Change::Loss { percent: 3 })?;
+    stage.drive(PATIENCE).map(drop)
+}
+
 fn restart_sshd(stage: &mut Stage, _: &mut Dice) -> Result<()> {
     half_way(stage)?;
     stage.hosts[1].parts.as_mut().context("no parts")?.restart_sshd()?;
@@ -329,14 +336,17 @@ fn half_way(stage: &Stage) -> Result<()> {
     wait_for("half of the zone to be sent", PATIENCE, || sent(stage).is_ok_and(|now| now > half))
 }
 
-/// Waits until a host's daemon says that something does not go on.
+/// Waits until a host's daemon says that something does not go on, and shows its words.
 fn complaint(stage: &Stage, index: usize) -> Result<()> {
-    let said = || {
+    let said = || -> Vec<String> {
         let log = fs::read_to_string(stage.hosts[index].daemon_log()).unwrap_or_default();
-        log.lines().filter(|line| line.contains("event=deferred") || line.contains("event=held")).count()
+        let complaints = |line: &&str| line.contains("event=deferred") || line.contains("event=held");
+        log.lines().filter(complaints).map(str::to_owned).collect()
     };
-    let before = said();
-    wait_for("a complaint", PATIENCE, || said() > before || !stage.outcomes(0).is_empty())
+    let before = said().len();
+    wait_for("a complaint", PATIENCE, || said().len() > before || !stage.outcomes(0).is_empty())?;
+    said().iter().skip(before).for_each(|line| out!("        {line}"));
+    Ok(())
 }
 
 fn change(stage: &Stage, change: &Change) -> Result<()> {

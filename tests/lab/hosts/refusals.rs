@@ -11,8 +11,11 @@ use super::sshd::{KEY, account};
 use crate::scene::HOSTS;
 use crate::stage::Stage;
 
+/// Something that must be refused.
+pub type Attempt = fn(&mut Stage) -> Result<()>;
+
 /// All that is tried.
-pub const ALL: [(&str, fn(&mut Stage) -> Result<()>); 7] = [
+pub const ALL: [(&str, Attempt); 7] = [
     ("the key: no shell", no_shell),
     ("the key: no command", no_command),
     ("the key: no file outside the dropbox is read", nothing_read),
