@@ -4,6 +4,7 @@
 //! its peer's datasets may. Whether the directories and datasets exist is for `zmigrate check` to find out.
 //! [`Config::load`] is the one place that reads the file; a fault in it never leaves half of a configuration in force.
 
+mod peer;
 mod read;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,10 @@ pub const PARALLEL: u32 = 1;
 pub const OFFERS: u32 = 4;
 /// Longer than attach, boot and the verify gate take by default.
 pub const DOUBT_AFTER: Duration = Duration::from_secs(15 * 60);
+/// Our dropbox as an account that is chrooted into it sees it.
+pub const SFTP_DROPBOX: &str = "/";
+/// One connection's cipher keeps one core busy; a second one takes another.
+pub const CONNECTIONS: u32 = 2;
 /// What zonecfg itself takes for a zone without a `limitpriv`.
 pub const LIMITPRIV: &str = "default";
 
@@ -113,6 +118,8 @@ pub struct Jobs {
     pub offers: u32,
     /// How long after the handoff a job without a result is in doubt.
     pub doubt_after: Duration,
+    /// Bytes a second over all copies of all jobs; `None`: as fast as it goes.
+    pub bandwidth: Option<Bytes>,
 }
 
 /// `[peer.NAME]`: a host that zones may be sent to.
@@ -130,6 +137,23 @@ pub enum Transport {
         /// Our dropbox on the peer, absolute: `in/` and `out/` lie in it.
         dropbox: PathBuf,
     },
+    /// By the SFTP protocol over the system's own ssh.
+    Sftp(Sftp),
+}
+
+/// How a peer is reached by SFTP: keys, known hosts and jump hosts are ssh's own business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sftp {
+    /// As ssh takes it: a host's name or address, or a `Host` of its configuration.
+    pub address: String,
+    /// Our account there.
+    pub user: String,
+    /// For ssh, before our own.
+    pub ssh_options: Vec<String>,
+    /// Our dropbox as that account sees it, absolute: `in/` and `out/` lie in it.
+    pub dropbox: PathBuf,
+    /// Parts that travel at once, each in a connection of its own: 1 to 16.
+    pub connections: u32,
 }
 
 /// `[accept.NAME]`: what a host that may send zones here may bring.
@@ -149,6 +173,16 @@ pub struct Accept {
     pub limitpriv: String,
     /// Whether its requests may set a route here.
     pub route: bool,
+}
+
+impl Transport {
+    /// Parts that are copied at once. One path has one disk behind it.
+    pub fn connections(&self) -> u32 {
+        match self {
+            Self::Directory { .. } => 1,
+            Self::Sftp(sftp) => sftp.connections,
+        }
+    }
 }
 
 impl Config {

@@ -192,6 +192,7 @@ fn status_file(dir: &JobDir, alert: Option<&str>) {
         begun: at(0),
         updated: at(0),
         waiting: Some("scratch is full\u{1b}[2J".into()),
+        waiting_since: None,
         error: None,
         failures: 0,
         alert: alert.map(str::to_owned),

@@ -47,6 +47,9 @@ pub struct Report {
     /// What the step waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<String>,
+    /// Since when it waits for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<DateTime<Utc>>,
     /// How the step's last try failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -55,7 +58,7 @@ pub struct Report {
     /// What needs an operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alert: Option<String>,
-    /// When the daemon wrote the four above.
+    /// When the daemon wrote the five above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated: Option<DateTime<Utc>>,
     /// Source: since when the zone has been down.
@@ -152,6 +155,7 @@ impl Report {
         }
         if active && status.step == self.step {
             self.waiting.clone_from(&status.waiting);
+            self.waiting_since = status.waiting_since;
             self.error.clone_from(&status.error);
             self.failures = status.failures;
         }
@@ -162,6 +166,12 @@ impl Report {
         let arrived = self.images.iter().map(|image| arrived(image).0).sum();
         let all = self.images.iter().map(|image| whole(image).0).sum();
         (Bytes(arrived), Bytes(all))
+    }
+
+    /// Source: bytes that are in the dropbox, over all images; the target knows nothing of that.
+    pub fn copied(&self) -> Option<Bytes> {
+        let copied = |image: &ImageStatus| if image.done { whole(image) } else { image.copied };
+        (self.role == Some(Role::Source.word())).then(|| Bytes(self.images.iter().map(|i| copied(i).0).sum()))
     }
 }
 

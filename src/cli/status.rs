@@ -118,7 +118,10 @@ fn notes(report: &Report, now: DateTime<Utc>) -> Vec<String> {
         notes.push(format!("set aside: {}", clean(fault)));
     }
     if let Some(waiting) = &report.waiting {
-        let since = report.since.map(|since| format!(", for {} now", super::shown::between(since, now)));
+        let since = report
+            .waiting_since
+            .or(report.since)
+            .map(|since| format!(", for {} now", super::shown::between(since, now)));
         notes.push(format!("waiting: {}{}", clean(waiting), since.unwrap_or_default()));
     }
     if let Some(error) = &report.error {
@@ -158,7 +161,8 @@ fn detail(report: &Report) -> String {
     say("result", report.result.map(str::to_owned));
     say("down since", report.down_since.map(moment));
     say("outage", outage(report));
-    say("waiting", report.waiting.clone());
+    let since = report.waiting_since.map(|since| format!(", since {}", moment(since))).unwrap_or_default();
+    say("waiting", report.waiting.as_ref().map(|waiting| format!("{waiting}{since}")));
     say("error", report.error.as_ref().map(|e| format!("{e} ({} in a row)", times(report.failures))));
     say("alert", report.alert.clone());
     say("set aside", report.fault.clone());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Accept, Commands, Config, Facility, Jobs, Peer, Scratch, Syslog, Transport};
+use super::{Accept, Commands, Config, Facility, Jobs, Scratch, Syslog, peer};
 use super::{COMMAND_PATH, COMMAND_TIMEOUT, DOUBT_AFTER, FACILITY, LIMITPRIV, OFFERS, PARALLEL};
 use super::{PART, SCRATCH, SCRATCH_MAX, SPOOL};
 use crate::job::fault::Fault;
@@ -38,7 +38,7 @@ fn config(mut top: Section<'_>, default_host: &str) -> Option<Config> {
     let syslog = syslog(top.section("syslog"));
     let commands = commands(top.section("commands"));
     let jobs = jobs(top.section("jobs"));
-    let peers = by_host(top.section("peer"), host.as_ref(), peer);
+    let peers = by_host(top.section("peer"), host.as_ref(), peer::peer);
     let accept = by_host(top.section("accept"), host.as_ref(), accept);
     // Everything has been read before the first absent value ends it: all faults come at once.
     top.close();
@@ -127,12 +127,8 @@ fn jobs(mut section: Section<'_>) -> Jobs {
         parallel: section.count("parallel", 1..=64).unwrap_or(PARALLEL),
         offers: section.count("offers", 1..=64).unwrap_or(OFFERS),
         doubt_after: section.text("doubt_after", units::duration).unwrap_or(DOUBT_AFTER),
+        bandwidth: section.text("bandwidth", units::size).filter(|limit| limit.0 > 0),
     };
-    let _unlimited: Option<()> = section.text("bandwidth", |text| match units::size(text) {
-        Ok(Bytes(0)) => Ok(()),
-        Ok(_) => Err(format!("'{text}': a limit is not in this version: use \"0\", or leave it out")),
-        Err(why) => Err(why.to_string()),
-    });
     section.close();
     read
 }
@@ -154,35 +150,6 @@ fn by_host<'s, T>(
         }
     }
     all
-}
-
-fn peer(mut section: Section<'_>) -> Option<Peer> {
-    // The keys of sftp, known in every version: a file written for a later one gets one fault, not five.
-    const SFTP: [&str; 3] = ["address", "user", "ssh_options"];
-    let mut sftp = false;
-    let transport = section.required("transport", |text| match text {
-        "directory" => Ok(()),
-        "sftp" => {
-            sftp = true;
-            Err("\"sftp\" is not in this version: use \"directory\", a path that both hosts can reach"
-                .to_owned())
-        }
-        other => Err(format!("'{}' is unknown, expected `directory`", other.escape_debug())),
-    });
-    let mut dropbox = None;
-    if sftp {
-        section.known(&["dropbox"]);
-    } else {
-        dropbox = section.required("dropbox", directory);
-    }
-    section.known(&SFTP);
-    if transport.is_some() {
-        for key in SFTP.into_iter().filter(|key| section.has(key)) {
-            section.fault(key, "belongs to the transport \"sftp\", and this one is \"directory\"");
-        }
-    }
-    section.close();
-    transport.and(dropbox).map(|dropbox| Peer { transport: Transport::Directory { dropbox } })
 }
 
 fn accept(mut section: Section<'_>) -> Option<Accept> {
@@ -231,7 +198,7 @@ fn quarantine(section: &mut Section<'_>, datasets: Option<&[DatasetName]>) -> Op
     Some(given)
 }
 
-fn directory(text: &str) -> Result<PathBuf, String> {
+pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
     path::absolute(text).map(PathBuf::from)
 }
 

@@ -24,7 +24,7 @@ fn defaults() -> Config {
             path: ["/usr/sbin", "/usr/bin", "/sbin"].map(PathBuf::from).to_vec(),
             timeout: Duration::from_secs(600),
         },
-        jobs: Jobs { parallel: 1, offers: 4, doubt_after: Duration::from_secs(900) },
+        jobs: Jobs { parallel: 1, offers: 4, doubt_after: Duration::from_secs(900), bandwidth: None },
         peers: BTreeMap::new(),
         accept: BTreeMap::new(),
     }
@@ -49,6 +49,14 @@ fn an_empty_file_and_the_shipped_one_are_the_defaults() {
 fn the_shipped_configuration_with_every_key_in_force_is_the_defaults_and_its_examples() {
     let mut expected = defaults();
     let dropbox = "/net/zhost3/export/scratch/zmigrate/dropbox/zhost1".into();
+    let sftp = Sftp {
+        address: "zhost2.example.com".to_owned(),
+        user: "zmigrate-zhost1".to_owned(),
+        ssh_options: ["-o", "IdentityFile=/etc/opt/zmigrate/id_ed25519"].map(str::to_owned).to_vec(),
+        dropbox: "/".into(),
+        connections: 2,
+    };
+    expected.peers.insert(name("zhost2"), Peer { transport: Transport::Sftp(sftp) });
     expected.peers.insert(name("zhost3"), Peer { transport: Transport::Directory { dropbox } });
     let zones = DatasetName::new("data/zones").unwrap();
     let accept = Accept {
@@ -64,7 +72,10 @@ fn the_shipped_configuration_with_every_key_in_force_is_the_defaults_and_its_exa
     let text = enabled(SHIPPED);
     assert_eq!(parse(&text).as_ref(), Ok(&expected));
     // What the examples write out is what would hold without it.
-    let short = "[peer.zhost3]\ntransport = \"directory\"\n\
+    let short = "[peer.zhost2]\ntransport = \"sftp\"\n\
+                 address = \"zhost2.example.com\"\nuser = \"zmigrate-zhost1\"\n\
+                 ssh_options = [\"-o\", \"IdentityFile=/etc/opt/zmigrate/id_ed25519\"]\n\
+                 [peer.zhost3]\ntransport = \"directory\"\n\
                  dropbox = \"/net/zhost3/export/scratch/zmigrate/dropbox/zhost1\"\n\
                  [accept.zhost2]\ndatasets = [\"data/zones\"]\nzonepaths = [\"/export/zones\"]\n";
     assert_eq!(parse(short).as_ref(), Ok(&expected));
@@ -91,10 +102,17 @@ timeout = "1m"
 parallel = 64
 offers = 2
 doubt_after = "2m"
-bandwidth = "0"
+bandwidth = "10M"
 [peer.b]
 transport = "directory"
 dropbox = "/b/a"
+[peer.d]
+transport = "sftp"
+address = "fe80::1%net0"
+user = "zm_a"
+ssh_options = ["-oPort=2222", "-J", "jump"]
+dropbox = "/zmigrate"
+connections = 16
 [accept.c]
 datasets = ["tank/x", "data/y z"]
 quarantine = "data/y z/q"
@@ -111,9 +129,22 @@ route = true
     assert_eq!(read.syslog.facility, Facility::Local(7));
     let commands = Commands { path: vec!["/lab/bin".into()], timeout: Duration::from_secs(60) };
     assert_eq!(read.commands, commands);
-    assert_eq!(read.jobs, Jobs { parallel: 64, offers: 2, doubt_after: Duration::from_secs(120) });
-    let Transport::Directory { dropbox } = &read.peers["b"].transport;
-    assert_eq!(dropbox, Path::new("/b/a"));
+    let jobs = Jobs {
+        parallel: 64,
+        offers: 2,
+        doubt_after: Duration::from_secs(120),
+        bandwidth: Some(Bytes(10 << 20)),
+    };
+    assert_eq!(read.jobs, jobs);
+    assert_eq!(read.peers["b"].transport, Transport::Directory { dropbox: "/b/a".into() });
+    let sftp = Sftp {
+        address: "fe80::1%net0".to_owned(),
+        user: "zm_a".to_owned(),
+        ssh_options: ["-oPort=2222", "-J", "jump"].map(str::to_owned).to_vec(),
+        dropbox: "/zmigrate".into(),
+        connections: 16,
+    };
+    assert_eq!(read.peers["d"].transport, Transport::Sftp(sftp));
     let accept = &read.accept["c"];
     assert_eq!(accept.quarantine.as_str(), "data/y z/q");
     assert_eq!(accept.datasets.len(), 2);
@@ -131,24 +162,11 @@ fn what_a_later_version_has_is_refused_as_just_that() {
 [syslog]
 remote = "udp://loghost:514"
 format = "rfc5424"
-[jobs]
-bandwidth = "10M"
-[peer.zhost2]
-transport = "sftp"
-address = "zhost2.example.com"
-user = "zmigrate-zhost1"
-ssh_options = ["-o", "IdentityFile=/etc/opt/zmigrate/id_ed25519"]
-dropbox = "/"
 "#;
     let said = parse(text).unwrap_err();
     let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(lines.len(), 4, "{said}");
-    for (line, start) in lines.iter().zip([
-        "z.toml:3:10: `syslog.remote`",
-        "z.toml:4:10: `syslog.format`",
-        "z.toml:6:13: `jobs.bandwidth`",
-        "z.toml:8:13: `peer.zhost2.transport`",
-    ]) {
+    assert_eq!(lines.len(), 2, "{said}");
+    for (line, start) in lines.iter().zip(["z.toml:3:10: `syslog.remote`", "z.toml:4:10: `syslog.format`"]) {
         assert!(line.starts_with(start) && line.contains("not in this version"), "{line}");
     }
 }
@@ -171,6 +189,7 @@ timeout = 10
 [jobs]
 parallel = 0
 offers = 65
+bandwidth = "fast"
 [peer.zhost1]
 transport = "directory"
 dropbox = "/x"
@@ -180,6 +199,11 @@ dropbox = "/x"
 [peer.zhost4]
 transport = "directory"
 user = "joe"
+[peer.zhost6]
+transport = "sftp"
+address = "-oProxyCommand=x"
+ssh_options = ["StrictHostKeyChecking=no", "-oBatchMode no", ""]
+connections = 17
 [accept.zhost2]
 datasets = ["data/zones"]
 quarantine = "data/zones2/q"
@@ -205,21 +229,28 @@ z.toml:12:8: `commands.path`: is empty: no command could be found
 z.toml:13:11: `commands.timeout`: expected a string, found a whole number
 z.toml:15:12: `jobs.parallel`: must be from 1 to 64
 z.toml:16:10: `jobs.offers`: must be from 1 to 64
-z.toml:17:7: `peer.zhost1`: is this host itself
-z.toml:20:7: `peer."a/b"`: 'a/b' is not a host's name: letters, digits, '-', '_' and '.', the first a letter or digit
-z.toml:21:13: `peer."a/b".transport`: 'nfs' is unknown, expected `directory`
-z.toml:23:1: `peer.zhost4.dropbox` is missing
-z.toml:25:8: `peer.zhost4.user`: belongs to the transport "sftp", and this one is "directory"
-z.toml:26:1: `accept.zhost2.zonepaths` is missing
-z.toml:28:14: `accept.zhost2.quarantine`: 'data/zones2/q' does not lie below one of `datasets`
-z.toml:29:9: `accept.zhost2.lofs[0]`: 'opt' is not an absolute path
-z.toml:30:11: `accept.zhost2.devices`: expected `true` or `false`, found a string
-z.toml:31:13: `accept.zhost2.limitpriv`: 'all privileges' is not a set of privileges such as "default,dtrace_user"
-z.toml:33:12: `accept.zhost3.datasets`: is empty: no zone could land here
-z.toml:34:13: `accept.zhost3.zonepaths`: is empty: no zone could land here
-z.toml:37:14: `accept.zhost5.quarantine`: 'data/zones' is one of `datasets` itself: name one below it
-z.toml:38:14: `accept.zhost5.zonepaths[0]`: '/z/' ends with '/': leave that out
-z.toml:39:2: unknown key `lab`, expected one of `host`, `spool`, `scratch`, `syslog`, `commands`, `jobs`, `peer`, `accept`"#;
+z.toml:17:13: `jobs.bandwidth`: 'fast' is not a size: write a whole number of bytes, or one with K, M, G or T, such as "128M"
+z.toml:18:7: `peer.zhost1`: is this host itself
+z.toml:21:7: `peer."a/b"`: 'a/b' is not a host's name: letters, digits, '-', '_' and '.', the first a letter or digit
+z.toml:22:13: `peer."a/b".transport`: 'nfs' is unknown, expected `directory` or `sftp`
+z.toml:24:1: `peer.zhost4.dropbox` is missing
+z.toml:26:8: `peer.zhost4.user`: belongs to the transport "sftp", and this one is "directory"
+z.toml:27:1: `peer.zhost6.user` is missing
+z.toml:29:11: `peer.zhost6.address`: '-oProxyCommand=x' is not a host's name or address
+z.toml:30:16: `peer.zhost6.ssh_options[0]`: 'StrictHostKeyChecking=no' is always `yes` here: leave it out
+z.toml:30:44: `peer.zhost6.ssh_options[1]`: '-oBatchMode no' is always `yes` here: leave it out
+z.toml:30:62: `peer.zhost6.ssh_options[2]`: '' is empty or has a control character in it
+z.toml:31:15: `peer.zhost6.connections`: must be from 1 to 16
+z.toml:32:1: `accept.zhost2.zonepaths` is missing
+z.toml:34:14: `accept.zhost2.quarantine`: 'data/zones2/q' does not lie below one of `datasets`
+z.toml:35:9: `accept.zhost2.lofs[0]`: 'opt' is not an absolute path
+z.toml:36:11: `accept.zhost2.devices`: expected `true` or `false`, found a string
+z.toml:37:13: `accept.zhost2.limitpriv`: 'all privileges' is not a set of privileges such as "default,dtrace_user"
+z.toml:39:12: `accept.zhost3.datasets`: is empty: no zone could land here
+z.toml:40:13: `accept.zhost3.zonepaths`: is empty: no zone could land here
+z.toml:43:14: `accept.zhost5.quarantine`: 'data/zones' is one of `datasets` itself: name one below it
+z.toml:44:14: `accept.zhost5.zonepaths[0]`: '/z/' ends with '/': leave that out
+z.toml:45:2: unknown key `lab`, expected one of `host`, `spool`, `scratch`, `syslog`, `commands`, `jobs`, `peer`, `accept`"#;
     let said = parse(text).unwrap_err();
     assert_eq!(said, expected, "{said}");
 }

@@ -24,12 +24,12 @@ impl Default for Bandwidth {
 }
 
 impl Bandwidth {
-    /// Waits, by `wait`, until the limit lets more bytes pass than these. `limit` in bytes a second; zero is none.
+    /// Waits, by `wait`, until the limit lets more bytes pass than these. `limit` is in bytes a second.
     /// `false` when `stopped` said so before.
     pub fn pass(
         &self,
         copied: Bytes,
-        limit: impl Fn() -> Bytes,
+        limit: impl Fn() -> Option<Bytes>,
         stopped: impl Fn() -> bool,
         wait: impl Fn(Duration),
     ) -> bool {
@@ -53,10 +53,8 @@ impl Bandwidth {
 }
 
 /// Bytes that are owed after `passed` and `more` copied bytes, and the time that pays for them.
-fn owes(owed: f64, passed: Duration, more: Bytes, limit: Bytes) -> (f64, Duration) {
-    if limit.0 == 0 {
-        return (0.0, Duration::ZERO);
-    }
+fn owes(owed: f64, passed: Duration, more: Bytes, limit: Option<Bytes>) -> (f64, Duration) {
+    let Some(limit) = limit else { return (0.0, Duration::ZERO) };
     let rate = limit.0 as f64;
     // What was not used is not saved up: a limit is one in every second.
     let owed = (owed - passed.as_secs_f64() * rate).max(0.0) + more.0 as f64;
@@ -71,24 +69,24 @@ mod tests {
 
     #[test]
     fn bytes_are_paid_for_by_time() {
-        let (owed, pause) = owes(0.0, SECOND, Bytes(3_000), Bytes(1_000));
+        let (owed, pause) = owes(0.0, SECOND, Bytes(3_000), Some(Bytes(1_000)));
         assert_eq!((owed, pause), (3_000.0, 3 * SECOND));
-        let (owed, pause) = owes(owed, SECOND, Bytes(0), Bytes(1_000));
+        let (owed, pause) = owes(owed, SECOND, Bytes(0), Some(Bytes(1_000)));
         assert_eq!((owed, pause), (2_000.0, 2 * SECOND));
-        assert_eq!(owes(owed, 5 * SECOND, Bytes(0), Bytes(1_000)), (0.0, Duration::ZERO));
+        assert_eq!(owes(owed, 5 * SECOND, Bytes(0), Some(Bytes(1_000))), (0.0, Duration::ZERO));
     }
 
     #[test]
     fn a_new_limit_counts_for_what_is_owed_and_none_forgives_it() {
-        assert_eq!(owes(2_000.0, Duration::ZERO, Bytes(0), Bytes(4_000)).1, SECOND / 2);
-        assert_eq!(owes(2_000.0, Duration::ZERO, Bytes(9), Bytes(0)), (0.0, Duration::ZERO));
+        assert_eq!(owes(2_000.0, Duration::ZERO, Bytes(0), Some(Bytes(4_000))).1, SECOND / 2);
+        assert_eq!(owes(2_000.0, Duration::ZERO, Bytes(9), None), (0.0, Duration::ZERO));
     }
 
     #[test]
     fn two_copies_share_one_limit() {
         let bandwidth = Bandwidth::default();
         let passed = std::cell::Cell::new(Duration::ZERO);
-        let limit = || if passed.get() < 3 * SECOND { Bytes(1 << 20) } else { Bytes(0) };
+        let limit = || if passed.get() < 3 * SECOND { Some(Bytes(1 << 20)) } else { None };
         // Nobody waits in truth: the limit is taken away once the time asked for is more than one copy's.
         let wait = |pause: Duration| passed.set(passed.get() + pause);
         for _ in 0..2 {
@@ -100,6 +98,6 @@ mod tests {
     #[test]
     fn who_is_to_stop_does_not_wait_for_the_limit() {
         let bandwidth = Bandwidth::default();
-        assert!(!bandwidth.pass(Bytes(1 << 40), || Bytes(1), || true, |_| panic!("waited")));
+        assert!(!bandwidth.pass(Bytes(1 << 40), || Some(Bytes(1)), || true, |_| panic!("waited")));
     }
 }

@@ -97,13 +97,13 @@ impl Engine {
             let age = self.age();
             match self.perform(step, age) {
                 Ok(Done::Event(event)) => {
-                    self.live.waiting(None);
+                    self.live.moving();
                     self.record(event);
                 }
                 Ok(Done::Wait { why, within }) => {
                     self.failures = 0;
                     self.error = None;
-                    self.live.waiting(Some(&why));
+                    self.live.waiting(&why, None);
                     self.doubt();
                     self.write_status();
                     self.context.bell.wait(heard, within);
@@ -297,7 +297,7 @@ impl Engine {
                 ("in-doubt", since(self.job.times.handed_off), text)
             }
             Phase::Settled | Phase::Receipt | Phase::Install(_) => {
-                let waiting = self.live.state().waiting.unwrap_or_default();
+                let waiting = self.live.state().waiting.map(|w| w.to_string()).unwrap_or_default();
                 let text = format!("zone '{}' waits for {}: {waiting}", self.job.zone(), self.job.peer);
                 ("no-ack", since(self.job.times.phase), text)
             }

@@ -100,7 +100,7 @@ fn begin_again(context: &Arc<Context>, dir: JobDir) -> Result<(), SpoolError> {
 }
 
 fn start(context: &Arc<Context>, dir: JobDir, journal: Journal<Event>, job: Job) {
-    let live = Arc::new(Live::new(report::job_log(&dir.log())));
+    let live = Arc::new(Live::new(report::job_log(&dir.log()), chrono::Utc::now));
     let config = context.config();
     // What was accepted stays reserved over a restart.
     let reserved = match (&job.offer, perform::place(&config, &job)) {

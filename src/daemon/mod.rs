@@ -196,8 +196,10 @@ fn watched(context: &Context) -> Vec<PathBuf> {
     let config = context.config();
     let mut paths = vec![context.spool.incoming_dir(), context.spool.asks_dir()];
     paths.extend(config.accept.keys().map(|peer| config.dropbox(peer).join("in")));
-    paths.extend(config.peers.values().map(|peer| match &peer.transport {
-        Transport::Directory { dropbox } => dropbox.join("out"),
+    paths.extend(config.peers.values().filter_map(|peer| match &peer.transport {
+        Transport::Directory { dropbox } => Some(dropbox.join("out")),
+        // Nothing announces what happens over there: it is asked for.
+        Transport::Sftp(_) => None,
     }));
     paths
 }

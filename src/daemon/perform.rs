@@ -215,7 +215,9 @@ pub fn dropbox(config: &Config, job: &Job) -> Result<Directory, StepError> {
             job.peer, job.peer
         ))
     })?;
-    let Transport::Directory { dropbox } = &peer.transport;
+    let Transport::Directory { dropbox } = &peer.transport else {
+        return Err(StepError::permanent("transport \"sftp\" is not built yet"));
+    };
     Ok(Directory::new(dropbox, &job.id))
 }
 

@@ -10,7 +10,6 @@ use crate::host::{Done, StepError};
 use crate::job::event::{Cause, Event};
 use crate::job::layout::{entry_name, stems, travel_order};
 use crate::job::message::{self, Failure, Handoff, Message, Progress, Reply, Revoked, Withdraw};
-use crate::job::name::Bytes;
 use crate::job::step::Step;
 use crate::log::Severity;
 use crate::stream::FeatureSet;
@@ -33,11 +32,11 @@ pub fn send(at: &At<'_>) -> Result<Done, StepError> {
         stage: &stage,
         share: at.config.scratch.max,
         dropbox: &dropbox,
-        connections: 2,
+        connections: at.config.peers.get(&job.peer).map_or(1, |peer| peer.transport.connections()),
         pace: &|copied, is_over| {
             at.context.bandwidth.pass(
                 copied,
-                || Bytes(0),
+                || at.context.config().jobs.bandwidth,
                 || is_over() || at.context.is_stopping(),
                 |pause| at.context.bell.wait(at.context.bell.count(), pause),
             )

@@ -3,6 +3,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
+
 use crate::job::layout::travel_order;
 use crate::job::name::Bytes;
 use crate::job::status::ImageStatus;
@@ -11,28 +13,52 @@ use crate::job::survey::Dataset;
 /// Where notes go.
 type Notes = Box<dyn Fn(&str) + Send + Sync>;
 
+/// The wall clock, which is the daemon's to read.
+type Clock = fn() -> DateTime<Utc>;
+
 /// One job's liveliness.
 #[derive(Default)]
 pub struct Live {
     state: Mutex<State>,
     log: Option<Notes>,
+    clock: Option<Clock>,
 }
 
 /// What there is to show.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     /// What is waited for.
-    pub waiting: Option<String>,
+    pub waiting: Option<Waiting>,
     /// In the order in which they travel.
     pub images: Vec<ImageStatus>,
     /// For each dataset of the survey its place in `images`.
     place: Vec<usize>,
 }
 
+/// What a job waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// In words: `zhost2 to answer the offer`.
+    pub what: String,
+    /// What is known of why, which may change while it waits for the same.
+    pub why: Option<String>,
+    /// Since when.
+    pub since: Option<DateTime<Utc>>,
+}
+
+impl std::fmt::Display for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.why {
+            Some(why) => write!(f, "{}: {why}", self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
+
 impl Live {
     /// Notes go to the job's log by `log`.
-    pub fn new(log: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { state: Mutex::default(), log: Some(Box::new(log)) }
+    pub fn new(log: impl Fn(&str) + Send + Sync + 'static, clock: Clock) -> Self {
+        Self { state: Mutex::default(), log: Some(Box::new(log)), clock: Some(clock) }
     }
 
     /// What there is to show now.
@@ -57,9 +83,17 @@ impl Live {
         }
     }
 
-    /// The job waits, or no longer does.
-    pub fn waiting(&self, why: Option<&str>) {
-        self.lock().waiting = why.map(str::to_owned);
+    /// The job waits for this; as long as it is the same, since the first time that it was said.
+    pub fn waiting(&self, what: &str, why: Option<&str>) {
+        let mut state = self.lock();
+        let before = state.waiting.take().filter(|before| before.what == what);
+        let since = before.map_or_else(|| self.clock.map(|clock| clock()), |before| before.since);
+        state.waiting = Some(Waiting { what: what.to_owned(), why: why.map(str::to_owned), since });
+    }
+
+    /// The job no longer waits.
+    pub fn moving(&self) {
+        self.lock().waiting = None;
     }
 
     /// An image is sent from its beginning.
@@ -119,5 +153,29 @@ impl Live {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_waited_for_is_waited_for_since_it_was_first_said() {
+        use std::sync::atomic::{AtomicI64, Ordering};
+        static SECONDS: AtomicI64 = AtomicI64::new(0);
+        let clock =
+            || DateTime::from_timestamp(SECONDS.fetch_add(10, Ordering::Relaxed), 0).unwrap_or_default();
+        let live = Live::new(|_| {}, clock);
+        let said = || live.state().waiting.map(|w| (w.to_string(), w.since.unwrap().timestamp()));
+        live.waiting("the way to zhost2", Some("refused"));
+        live.waiting("the way to zhost2", Some("timed out"));
+        assert_eq!(said(), Some(("the way to zhost2: timed out".to_owned(), 0)));
+        live.waiting("room", None);
+        assert_eq!(said(), Some(("room".to_owned(), 10)));
+        live.moving();
+        assert_eq!(said(), None);
+        live.waiting("room", None);
+        assert_eq!(said(), Some(("room".to_owned(), 20)));
     }
 }

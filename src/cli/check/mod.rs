@@ -89,7 +89,7 @@ fn look(context: &Context, findings: &mut Vec<Finding>) {
         findings.push(global_zone(&programs));
     }
     for (peer, reached_by) in &config.peers {
-        let Transport::Directory { dropbox } = &reached_by.transport;
+        let Transport::Directory { dropbox } = &reached_by.transport else { continue };
         findings.push(dropbox_of(peer, dropbox));
     }
     for (peer, accept) in &config.accept {

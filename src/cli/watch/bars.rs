@@ -2,7 +2,7 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::meter::Meter;
+use super::meter::Meters;
 use super::sums;
 use crate::cli::report::{Report, arrived, whole};
 use crate::cli::shown::{about, clean, size};
@@ -32,7 +32,7 @@ impl Bars {
     }
 
     /// Draws how things are.
-    pub fn draw(&mut self, report: &Report, meter: &Meter) {
+    pub fn draw(&mut self, report: &Report, meters: &Meters) {
         self.head.set_message(head(report));
         let shown = shown(&report.images);
         while self.images.len() > shown.len() {
@@ -50,7 +50,7 @@ impl Bars {
             bar.set_message(way(image));
         }
         let (come, of) = report.totals();
-        if let Some(sums) = sums(report, meter) {
+        if let Some(sums) = sums(report, meters) {
             let hidden = report.images.len().saturating_sub(MOST);
             let more = if hidden == 0 { String::new() } else { format!(" ({hidden} more images)") };
             self.all.set_style(style("  {prefix} [{bar:24}] {msg}"));

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::meter::Meter;
+use super::meter::Meters;
 use super::sums;
 use crate::cli::report::Report;
 use crate::cli::shown::{clean, moment};
@@ -21,7 +21,7 @@ pub struct Lines {
 
 impl Lines {
     /// What is to be said now, if anything: lines with their ends.
-    pub fn next(&mut self, report: &Report, meter: &Meter, now: DateTime<Utc>) -> String {
+    pub fn next(&mut self, report: &Report, meters: &Meters, now: DateTime<Utc>) -> String {
         let mut text = String::new();
         let state = state(report);
         if self.state.as_ref() != Some(&state) {
@@ -29,7 +29,7 @@ impl Lines {
             self.state = Some(state);
         }
         let due = self.at.is_none_or(|at| now - at >= EVERY || now < at);
-        if due && let Some(sums) = sums(report, meter) {
+        if due && let Some(sums) = sums(report, meters) {
             let said = format!("{}: {sums}", report.step);
             if self.sums.as_ref() != Some(&said) {
                 text.push_str(&format!("{} {said}\n", moment(now)));
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_line_is_said_when_something_changes_and_not_again() {
-        let (mut lines, meter) = (Lines::default(), Meter::default());
+        let (mut lines, meter) = (Lines::default(), Meters::default());
         let none = Report { images: Vec::new(), ..report(0) };
         assert_eq!(lines.next(&none, &meter, at(0)), "2007-05-18T03:36:00Z j: send\n");
         assert_eq!(lines.next(&none, &meter, at(60)), "");
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn bytes_are_told_every_ten_seconds_and_only_when_they_moved() {
-        let (mut lines, meter) = (Lines::default(), Meter::default());
+        let (mut lines, meter) = (Lines::default(), Meters::default());
         assert!(lines.next(&report(1), &meter, at(0)).contains("send: 1 B of 1000 B"));
         assert_eq!(lines.next(&report(2), &meter, at(9)), "");
         assert!(lines.next(&report(2), &meter, at(10)).contains("2 B of 1000 B"));

@@ -52,9 +52,54 @@ impl Meter {
     }
 }
 
+/// The two stages that an operator waits for: copying, of which the source knows, and receiving.
+#[derive(Debug, Default)]
+pub struct Meters {
+    copied: Meter,
+    come: Meter,
+}
+
+impl Meters {
+    /// Takes note of how many bytes have been copied, where that is known, and of how many have come.
+    pub fn note(&mut self, at: DateTime<Utc>, copied: Option<Bytes>, come: Bytes) {
+        if let Some(copied) = copied {
+            self.copied.note(at, copied);
+        }
+        self.come.note(at, come);
+    }
+
+    /// The rate of the stage that will take longest, and how long that is. What is received comes part by part over
+    /// a slow way, so that its own rate is too high there: the copying's tells.
+    pub fn slowest(&self, copied: Option<Bytes>, come: Bytes, of: Bytes) -> Option<(Bytes, Duration)> {
+        let stage = |meter: &Meter, done: Bytes| {
+            let rest = Bytes(of.0.saturating_sub(done.0));
+            if rest.0 == 0 { None } else { Some((meter.rate()?, meter.left(rest)?)) }
+        };
+        let stages = [copied.and_then(|copied| stage(&self.copied, copied)), stage(&self.come, come)];
+        stages.into_iter().flatten().max_by_key(|(_, left)| *left)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_slower_of_copying_and_receiving_tells_the_time_left() {
+        let at = |second| DateTime::from_timestamp(second, 0).unwrap();
+        let mut meters = Meters::default();
+        // A part of 100 arrives at a stroke, long after it was begun.
+        for (second, copied, come) in [(0, 0, 0), (10, 50, 0), (20, 100, 100)] {
+            meters.note(at(second), Some(Bytes(copied)), Bytes(come));
+        }
+        let left = |copied, come| meters.slowest(copied, Bytes(come), Bytes(1000)).unwrap();
+        assert_eq!(left(Some(Bytes(100)), 100), (Bytes(5), Duration::from_secs(180)));
+        // All is copied, and is being received.
+        assert_eq!(left(Some(Bytes(1000)), 100), (Bytes(5), Duration::from_secs(180)));
+        // The target does not know what was copied.
+        assert_eq!(left(None, 900), (Bytes(5), Duration::from_secs(20)));
+        assert_eq!(meters.slowest(Some(Bytes(1000)), Bytes(1000), Bytes(1000)), None);
+    }
 
     fn meter(seen: &[(i64, u64)]) -> Meter {
         let mut meter = Meter::default();

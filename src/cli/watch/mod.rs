@@ -13,7 +13,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 
-use crate::job::name::{Bytes, JobId};
+use crate::job::name::JobId;
 use crate::spool::{JobDir, Place, Spool, SpoolError};
 
 use super::context::{Context, print, warn};
@@ -24,7 +24,7 @@ use super::shown::{about, clean, size};
 use super::{clock, find};
 use bars::Bars;
 use lines::Lines;
-use meter::Meter;
+use meter::Meters;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -53,14 +53,14 @@ pub fn run(context: &Context, args: &WatchArgs) -> Result<(), CliError> {
     let mut watched = Watched { spool: &context.spool, look: None, journal: 0 };
     let mut screen =
         if io::stdout().is_terminal() { Screen::Bars(Bars::new()) } else { Screen::Lines(Lines::default()) };
-    let mut meter = Meter::default();
+    let mut meters = Meters::default();
     let mut certain_since = None;
     loop {
         let now = clock::now();
         let report = watched.report(&dir.id, now)?;
         let (come, _) = report.totals();
-        meter.note(now, come);
-        screen.show(&report, &meter, now)?;
+        meters.note(now, report.copied(), come);
+        screen.show(&report, &meters, now)?;
         if is_over(&report, &mut certain_since, now) {
             screen.leave();
             return end(&report);
@@ -159,20 +159,17 @@ fn outcome(report: &Report) -> String {
 }
 
 /// Bytes, rate and time left over all images; `None` before there is one.
-fn sums(report: &Report, meter: &Meter) -> Option<String> {
+fn sums(report: &Report, meters: &Meters) -> Option<String> {
     let (come, of) = report.totals();
     if report.images.is_empty() {
         return None;
     }
     let mut text = format!("{} of {}", size(come), size(of));
-    let rest = Bytes(of.0.saturating_sub(come.0));
-    if rest.0 > 0 {
-        if let Some(rate) = meter.rate() {
-            text.push_str(&format!(", {}/s", size(rate)));
+    if come.0 < of.0 {
+        match meters.slowest(report.copied(), come, of) {
+            Some((rate, left)) => text.push_str(&format!(", {}/s, {} left", size(rate), about(left))),
+            None => text.push_str(", time left unknown"),
         }
-        let left =
-            meter.left(rest).map_or_else(|| "time left unknown".to_owned(), |t| format!("{} left", about(t)));
-        text.push_str(&format!(", {left}"));
     }
     Some(text)
 }
@@ -183,11 +180,11 @@ enum Screen {
 }
 
 impl Screen {
-    fn show(&mut self, report: &Report, meter: &Meter, now: DateTime<Utc>) -> Result<(), CliError> {
+    fn show(&mut self, report: &Report, meters: &Meters, now: DateTime<Utc>) -> Result<(), CliError> {
         match self {
-            Screen::Bars(bars) => bars.draw(report, meter),
+            Screen::Bars(bars) => bars.draw(report, meters),
             Screen::Lines(lines) => {
-                let text = lines.next(report, meter, now);
+                let text = lines.next(report, meters, now);
                 if !text.is_empty() {
                     print(&text)?;
                 }
@@ -207,6 +204,7 @@ impl Screen {
 mod tests {
     use super::*;
     use crate::cli::report::Wrong;
+    use crate::job::name::Bytes;
     use crate::job::status::ImageStatus;
 
     fn at(second: i64) -> DateTime<Utc> {
@@ -249,11 +247,11 @@ mod tests {
     fn the_time_left_is_unknown_while_nothing_moves() {
         let image = ImageStatus { size: Bytes(1000), received: Bytes(0), ..ImageStatus::default() };
         let mut report = Report { images: vec![image], ..Report::default() };
-        let mut meter = Meter::default();
-        meter.note(at(0), Bytes(0));
-        meter.note(at(10), Bytes(0));
+        let mut meter = Meters::default();
+        meter.note(at(0), None, Bytes(0));
+        meter.note(at(10), None, Bytes(0));
         assert_eq!(sums(&report, &meter).unwrap(), "0 B of 1000 B, time left unknown");
-        meter.note(at(20), Bytes(200));
+        meter.note(at(20), None, Bytes(200));
         report.images[0].received = Bytes(200);
         assert_eq!(sums(&report, &meter).unwrap(), "200 B of 1000 B, 10 B/s, 1m20s left");
         report.images[0].done = true;

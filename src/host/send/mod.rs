@@ -194,7 +194,7 @@ impl Send<'_> {
                     if in_vain.is_none() {
                         self.hindered(&error);
                     }
-                    self.live.waiting(Some(&self.hindrance(&error)));
+                    self.live.waiting(&self.way(), Some(&error.text));
                     in_vain = Some(error);
                     continue;
                 }
@@ -203,9 +203,15 @@ impl Send<'_> {
             if let Some(verdict) = verdict {
                 return Ok(Sent::TargetFailed(Box::new(verdict)));
             }
-            let hindered = copying.hindered_by().map(|error| self.hindrance(&error));
-            let waiting = hindered.or_else(|| sending.held_back_by()).or_else(|| progress.waiting.clone());
-            self.live.waiting(waiting.as_deref());
+            if let Some(error) = copying.hindered_by() {
+                self.live.waiting(&self.way(), Some(&error.text));
+            } else if let Some(what) = sending.held_back_by() {
+                self.live.waiting(what, None);
+            } else if let Some(why) = &progress.waiting {
+                self.live.waiting(&format!("{} to receive", self.job.peer), Some(why));
+            } else {
+                self.live.moving();
+            }
             for (i, (image, told)) in images.iter().zip(&mut told).enumerate() {
                 if let Some(news) = progress.images.get(image.dataset.as_str()) {
                     if image.is_received(&progress) {
@@ -294,13 +300,13 @@ impl Send<'_> {
 
     /// Something is in the way to the target: said once, until it works again.
     fn hindered(&self, error: &StepError) {
-        let text = self.hindrance(error);
+        let text = format!("{}: {error}; tried again until it works", self.way());
         self.live.note(&text);
         (self.deferred)(&text);
     }
 
-    fn hindrance(&self, error: &StepError) -> String {
-        format!("the way to {}: {error}; tried again until it works", self.job.peer)
+    fn way(&self) -> String {
+        format!("the way to {}", self.job.peer)
     }
 
     /// Bytes of all images, and one digest over all parts' digests.

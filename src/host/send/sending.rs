@@ -66,9 +66,9 @@ impl<'a> Sending<'a> {
     }
 
     /// What the sending waits for, while it does.
-    pub fn held_back_by(&self) -> Option<String> {
+    pub fn held_back_by(&self) -> Option<&'static str> {
         let text = "room on the scratch: parts leave it as the target receives them";
-        self.held_back.load(Ordering::Relaxed).then(|| text.to_owned())
+        self.held_back.load(Ordering::Relaxed).then_some(text)
     }
 
     /// Sends all images, and those that are wanted anew, until it is stopped.
