@@ -46,10 +46,11 @@ enum Verb {
     },
     /// The network between hosts on real parts: pull a cable, slow a link, lose packets
     Net {
-        #[command(flatten)]
-        at: play::Where,
+        /// The lab's directory
+        #[arg(long, global = true, value_name = "DIR", default_value_os_t = play::default_dir())]
+        dir: PathBuf,
         /// Whose link: zhost1, zhost2 or loghost
-        #[arg(long, default_value = "zhost2")]
+        #[arg(long, global = true, default_value = "zhost2")]
         host: String,
         #[command(subcommand)]
         change: Change,
@@ -149,6 +150,14 @@ enum Verb {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// What a host's boot does to its zones
+    #[command(hide = true)]
+    BootZones {
+        /// The host
+        host: String,
+        #[arg(long)]
+        dir: PathBuf,
+    },
     /// Faults of a host's commands
     Fault {
         /// The host
@@ -229,8 +238,8 @@ fn in_place(verb: Verb, args: &[String]) -> Result<i32> {
             return alone::run_inside(args);
         }
         let dir = match &verb {
-            Verb::Shell { at, .. } | Verb::Net { at, .. } => Some(&at.dir),
-            Verb::Reboot { dir, .. } | Verb::Picture { dir, .. } => Some(dir),
+            Verb::Shell { at, .. } => Some(&at.dir),
+            Verb::Net { dir, .. } | Verb::Reboot { dir, .. } | Verb::Picture { dir, .. } => Some(dir),
             _ => None,
         };
         if let Some(dir) = dir.filter(|dir| alone::stays(dir)) {
@@ -243,9 +252,7 @@ fn in_place(verb: Verb, args: &[String]) -> Result<i32> {
 fn run(verb: Verb) -> Result<()> {
     match verb {
         Verb::Init { .. } | Verb::Outside { .. } => bail!("not a verb for people"),
-        Verb::Net { at, host, change } => {
-            Switch::of(network::place(&at.dir, "switch")?).change(&host, &change)
-        }
+        Verb::Net { dir, host, change } => Switch::of(network::place(&dir, "switch")?).change(&host, &change),
         Verb::Demo(options) => demo::run(&options),
         Verb::Real(options) => real::run(&options),
         Verb::Bench(options) => bench::run(&options),
@@ -297,7 +304,10 @@ fn run(verb: Verb) -> Result<()> {
                 .with_context(|| format!("zone '{zone}' is not configured on {}", host.name()))?;
             build::install_zone(host, &ZoneSpec { config, boot })
         }
-        Verb::Reboot { host, dir } => life::reboot_host(Lab::open(dir)?.host(&host)?),
+        Verb::Reboot { host, dir } if alone::is_inside() => play::reboot(&dir, &host),
+        Verb::Reboot { host, dir } | Verb::BootZones { host, dir } => {
+            life::reboot_host(Lab::open(dir)?.host(&host)?)
+        }
         Verb::Fault { host, dir, verb } => {
             let lab = Lab::open(dir)?;
             let host = lab.host(&host)?;

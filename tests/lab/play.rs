@@ -2,6 +2,7 @@
 //! `down`; every step of the demo can be done by hand.
 
 use std::fs;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -11,8 +12,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::demo;
-use crate::hosts::{alone, network};
-use crate::running::wait_for;
+use crate::hosts::link::Switch;
+use crate::hosts::parts::Parts;
+use crate::hosts::{alone, network, power};
+use crate::running::{Running, wait_for};
 use crate::scene::{self, HOSTS, Plan, Wire};
 use crate::stage::Stage;
 use crate::world::{Host, Lab};
@@ -25,7 +28,8 @@ pub struct Where {
     pub dir: PathBuf,
 }
 
-fn default_dir() -> PathBuf {
+/// The directory of a lab for which none was named.
+pub fn default_dir() -> PathBuf {
     std::env::temp_dir().join(format!("zmigrate-lab-of-{}", nix::unistd::getuid()))
 }
 
@@ -101,6 +105,19 @@ fn start_daemon(host: &Host) -> Result<()> {
         bail!("zmigrated on {} did not start: {status}; see var/zmigrated.stderr there", host.name());
     }
     Ok(())
+}
+
+/// The power of a host on real parts goes and comes, of a lab that stays. What is started here outlives us.
+pub fn reboot(dir: &Path, name: &str) -> Result<()> {
+    let lab = Lab::open(dir)?;
+    let host = lab.host(name)?.clone();
+    let peer = HOSTS.iter().find(|peer| **peer != name).context("no peer")?;
+    let parts = Parts::at(network::place(dir, name)?, &host.root, peer);
+    // Whatever happens: who has not made a host does not end it.
+    let mut running = ManuallyDrop::new(Running::of_parts(host, parts));
+    let switch = Switch::of(network::place(dir, "switch")?);
+    power::cycle(&mut running, dir, &switch)?;
+    running.start_daemon()
 }
 
 /// A shell on one host: its commands come first.

@@ -51,9 +51,14 @@ impl Running {
 
     /// Starts a host on real parts: ZFS, rsyslogd, sshd.
     pub fn start_on(host: Host, parts: Parts) -> Result<Self> {
-        let mut running = Self { host, zfs: None, daemon: None, parts: Some(parts) };
+        let mut running = Self::of_parts(host, parts);
         running.power_on()?;
         Ok(running)
+    }
+
+    /// A host on real parts of which nothing is started here.
+    pub fn of_parts(host: Host, parts: Parts) -> Self {
+        Self { host, zfs: None, daemon: None, parts: Some(parts) }
     }
 
     /// The power goes: every process ends at once.

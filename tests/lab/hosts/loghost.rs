@@ -44,6 +44,11 @@ pub fn start(place: &Place, dir: &Path, takes: Takes) -> Result<Child> {
     );
     let configuration = dir.join("rsyslog.conf");
     fs::write(&configuration, text)?;
+    // What a killed one has left would keep this one from starting.
+    let pid = dir.join("pid");
+    if pid.exists() {
+        fs::remove_file(&pid)?;
+    }
     let log = fs::File::options().append(true).create(true).open(dir.join("rsyslogd.log"))?;
     let child = place
         .command("/usr/sbin/rsyslogd")
@@ -51,7 +56,7 @@ pub fn start(place: &Place, dir: &Path, takes: Takes) -> Result<Child> {
         .arg("-f")
         .arg(&configuration)
         .arg("-i")
-        .arg(dir.join("pid"))
+        .arg(&pid)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

@@ -19,7 +19,7 @@ pub fn cycle(host: &mut Running, lab: &Path, switch: &Switch) -> Result<()> {
     // zfs-fuse imports by its cache, and mounts nothing.
     host.ask("zfs", &["mount", "-a"])?;
     switch.change(&name, &Change::Join)?;
-    host.lab(&["reboot", &name, "--dir", &lab.to_string_lossy()]).map(drop)
+    host.lab(&["boot-zones", &name, "--dir", &lab.to_string_lossy()]).map(drop)
 }
 
 /// A killed zfs-fuse leaves mounts that answer nothing and pass for mounted; sockets of the dead are in the way, too.
