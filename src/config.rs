@@ -201,6 +201,11 @@ impl Config {
         self.scratch.dir.join("dropbox").join(peer.as_str())
     }
 
+    /// The account on this host by which `peer` logs in over SFTP, if it has one. Its dropbox's `in/` may belong to it.
+    pub fn account(peer: &HostName) -> String {
+        format!("zmigrate-{peer}")
+    }
+
     /// Where this host stages the parts of a job that it sends.
     pub fn out(&self, job: &JobId) -> PathBuf {
         self.scratch.dir.join("out").join(job.as_str())

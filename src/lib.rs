@@ -64,7 +64,7 @@
 //! | [`transport`] | a peer's dropbox | names, durable files of [`spool`] |
 //! | [`host`] | steps made real, on ZFS and zones | [`cmd`], [`stream`], [`transport`], [`job`], [`config`] |
 //! | [`daemon`] | the loop, the engine, the words between hosts | all but [`cli`] |
-//! | [`cli`] | the verbs | [`spool`], [`job`], [`config`]; [`host`] and [`transport`] for `plan`, [`cmd`] for `plan` and `check` |
+//! | [`cli`] | the verbs | [`spool`], [`job`], [`config`]; [`host`] and [`transport`] for `plan`, [`cmd`] for `plan`, `check` and `peer` |
 //!
 //! [`host`] knows ZFS but not jobs' folders, [`spool`] knows files but not ZFS, [`job`] knows neither; only the engine in [`daemon`]
 //! knows both. `Command::new` is in `cmd/run.rs` only, clocks are in `daemon/` and `cli/clock.rs`. `tests/layers.rs` has the table with its
@@ -92,6 +92,7 @@
 //! | a stream that ZFS must not see is stopped before it | `stream/tests.rs` |
 //! | an offer that does not fit is refused with every reason | `host/check/*.rs`, beside each rule |
 //! | `plan` leaves both hosts byte for byte as they were | `tests/plan.rs` |
+//! | a peer's key opens its dropbox and nothing else, and a dropbox that others can write is not looked at | `tests/account.rs`, `tests/e2e/dropboxes.rs` |
 //! | every file, mode, owner, property and source arrives | `cargo demo` compares them |
 //!
 //! # Formats

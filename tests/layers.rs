@@ -88,10 +88,15 @@ const KNOWS: &[Row] = &[
             ("spool", "asks the daemon by files, reads journals"),
             ("config", "loads it"),
             ("transport::directory", "`plan` offers, `check` looks whether a peer can be reached"),
+            ("transport::arrivals", "`check` judges a dropbox as the daemon does"),
+            ("transport::guard", "`check` names what sshd would refuse on the way to it"),
             ("transport::TransportError", "why the peer of a `plan` can't be asked"),
             ("host::survey", "`plan` looks at the zone, as the source's first step does"),
             ("host::plan", "`plan` shows the commands"),
-            ("cmd", "`check` looks whether commands are found"),
+            (
+                "cmd",
+                "`check` looks whether commands are found, `peer` shows and runs those that make an account",
+            ),
         ],
     },
 ];

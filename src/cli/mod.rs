@@ -2,7 +2,8 @@
 //!
 //! Owns what people and scripts see: arguments, texts, JSON, exit status (0 done, 1 failed, 2 usage or a bad
 //! request). Reads the spool beside the daemon, and leaves files there that ask the daemon for something; it acts on no
-//! zone and no dataset itself, and `plan` and `check` alone run commands, which only look. Guarantees: what
+//! zone itself; `plan` and `check` run commands that only look, and `peer --write` alone those that make an account, a key and a
+//! dropbox's dataset. Guarantees: what
 //! comes from outside (a request, a journal, a peer's words) is escaped before a terminal sees it; faults come all
 //! at once, each on its line, on stderr. On failure nothing is half done: a request or an ask is in the spool or not.
 
@@ -24,6 +25,7 @@ mod error;
 mod find;
 mod finish;
 mod look;
+mod peer;
 mod plan;
 mod preflight;
 mod report;
@@ -54,6 +56,7 @@ pub use error::CliError;
         It needs no daemon to show what there is.",
     after_help = "Exit status: 0 done, 1 failed, 2 usage or a bad request.\n\n\
         A migration, from the beginning:\n  \
+        zmigrate peer zhost2                what two hosts need first\n  \
         zmigrate check                      is this host ready?\n  \
         zmigrate plan dbbackup zhost2       what would happen?\n  \
         zmigrate submit dbbackup zhost2     move zone dbbackup to zhost2\n  \
@@ -164,6 +167,22 @@ enum Verb {
         after_help = "Example:\n  zmigrate check && svcadm refresh zmigrate"
     )]
     Check(check::CheckArgs),
+    /// Show, or put there, what two hosts need to trust each other over SFTP
+    #[command(
+        long_about = "Show what two hosts need so that zones can move between them over SFTP: on the host that sends, a key, the \
+            other's host key and a section [peer.NAME]; on the host that receives, an account without shell and password that is \
+            confined to its dropbox, the dropbox with a quota, the key, a block for sshd_config and a section [accept.NAME].\n\n\
+            With --write this host's part is put there, as root. What is there is left as it is, and told where it \
+            differs; sshd_config, the host key, and where zones may land (unless --dataset and --zonepath say so) are left to you. \
+            It may be said again. `zmigrate check` then tells what is still missing.",
+        after_help = "Examples:\n  \
+            zmigrate peer zhost2 --address zhost2.example.com --role send --write     on zhost1\n  \
+            zmigrate peer zhost1 --role receive --key 'ssh-ed25519 AAAA… zmigrate@zhost1' \\\n      \
+            --dataset data/zones --zonepath /export/zones --write                 on zhost2\n  \
+            zmigrate peer zhost2                                                      both ways, nothing is touched\n\n\
+            Exit status: 0 done, or left to you and said so; 1 something failed or is there and differs."
+    )]
+    Peer(Box<peer::PeerArgs>),
 }
 
 /// Runs the command with this process's arguments.
@@ -206,6 +225,7 @@ fn run(line: &Line) -> Result<(), CliError> {
         Verb::Rollback(args) => rollback::run(&context, args),
         Verb::Finish(args) => finish::run(&context, args),
         Verb::Check(args) => check::run(&line.config, args),
+        Verb::Peer(args) => peer::run(&context, args),
     }
 }
 

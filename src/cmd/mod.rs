@@ -1,4 +1,4 @@
-//! External commands: `zfs`, `zoneadm`, `zonecfg`, `zlogin`, `svcs`, `route`, `ifconfig`, `pkg` and the like.
+//! External commands: `zfs`, `zoneadm`, `zonecfg`, `zlogin`, `svcs`, `route`, `ifconfig`, `pkg`, `ssh` and the like.
 //!
 //! For each command there are three kinds of function: an argv builder and an output parser, both pure,
 //! and two lines of glue that run the one and read the other. [`run`] is the only door through which a
@@ -17,10 +17,17 @@ pub mod route;
 pub mod run;
 #[cfg(test)]
 mod sample;
+pub mod settings;
+pub mod shadow;
 pub mod showrev;
+pub mod ssh;
+pub mod ssh_config;
+pub mod ssh_keygen;
+pub mod sshd;
 pub mod streaming;
 pub mod svcs;
 pub mod uname;
+pub mod useradd;
 pub mod zfs;
 pub mod zlogin;
 pub mod zoneadm;
@@ -44,7 +51,7 @@ pub enum CmdError {
     #[error("can't read the output of `{}`: {why}", .argv.brief())]
     Unreadable {
         /// The command as it was run.
-        argv: Argv,
+        argv: Box<Argv>,
         /// Which line, and what is wrong with it.
         why: ParseError,
     },
@@ -53,7 +60,7 @@ pub enum CmdError {
 impl CmdError {
     /// For `map_err` in glue: output of `argv` that its parser refused.
     pub fn unreadable(argv: &Argv) -> impl FnOnce(ParseError) -> CmdError {
-        let argv = argv.clone();
+        let argv = Box::new(argv.clone());
         move |why| CmdError::Unreadable { argv, why }
     }
 

@@ -122,6 +122,15 @@ impl Programs {
         self.spawn_streaming(argv, Stdio::piped(), true)
     }
 
+    /// Starts a command whose stdin and stdout are both the caller's (`ssh -s HOST sftp`). It has no deadline: see
+    /// [`Streaming::killer`].
+    ///
+    /// # Errors
+    /// `NotFound` or `Spawn`.
+    pub fn spawn_dialogue(&self, argv: &Argv) -> Result<Streaming, RunError> {
+        self.spawn_streaming(argv, Stdio::piped(), false)
+    }
+
     fn spawn_streaming(&self, argv: &Argv, stdin: Stdio, capture: bool) -> Result<Streaming, RunError> {
         self.tell(format_args!("start {argv}"));
         let started = self.spawn(argv, stdin).and_then(|child| {
@@ -144,6 +153,7 @@ impl Programs {
             .env_clear()
             .env("LC_ALL", "C")
             .env("PATH", self.path_text(":"))
+            .envs(argv.env().and_then(|name| Some((name, std::env::var_os(name)?))))
             .current_dir("/")
             .stdin(stdin)
             .stdout(Stdio::piped())
@@ -369,6 +379,37 @@ mod tests {
         (0..100).for_each(|_| stdin.write_all(&[7; 65_536]).unwrap());
         drop(stdin);
         assert_eq!(receiving.wait_ok().unwrap().stdout.trim(), "6553600");
+    }
+
+    #[test]
+    fn a_dialogue_is_written_and_read_and_ended_with_what_it_said() {
+        let mut talking =
+            programs().spawn_dialogue(&sh("echo no >&2; read line; echo $line; exec cat")).unwrap();
+        let (mut stdin, mut stdout) = (talking.take_stdin().unwrap(), talking.take_stdout().unwrap());
+        stdin.write_all(b"hello\n").unwrap();
+        let mut said = [0; 6];
+        stdout.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"hello\n");
+        drop(stdin);
+        let output = talking.end(Duration::from_secs(60)).unwrap();
+        assert_eq!((output.status, output.stderr.as_str()), (Status::Exit(0), "no\n"));
+    }
+
+    #[test]
+    fn a_dialogue_that_does_not_end_is_killed_and_what_it_said_is_kept() {
+        let mut talking = programs().spawn_dialogue(&sh("echo no >&2; echo ready; exec sleep 1000")).unwrap();
+        talking.take_stdout().unwrap().read_exact(&mut [0; 6]).unwrap();
+        let output = talking.end(Duration::from_millis(100)).unwrap();
+        assert_eq!((output.status, output.stderr.as_str()), (Status::Signal(9), "no\n"));
+    }
+
+    #[test]
+    fn one_variable_may_be_handed_on() {
+        let script = Argv::new("sh").args(["-c", "echo $CARGO_MANIFEST_DIR"]).with_env("CARGO_MANIFEST_DIR");
+        let output = programs().ok(&script).unwrap();
+        assert_eq!(output.stdout.trim(), env!("CARGO_MANIFEST_DIR"));
+        let unset = Argv::new("env").with_env("ZMIGRATE_NO_SUCH_VARIABLE");
+        assert!(!programs().ok(&unset).unwrap().stdout.contains("ZMIGRATE"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::argv::Argv;
 use super::child::{Killer, Living};
 use super::drain::{Drain, Drained, Keep};
-use super::output::{Output, RunError, STDERR_TAIL};
+use super::output::{Output, RunError, STDERR_TAIL, lossy};
 use super::run::Trace;
 
 /// For how long the pipes' end is awaited after the child's.
@@ -100,6 +100,21 @@ impl Streaming {
             }
         }
         result
+    }
+
+    /// Closes the command's stdin, gives it so long to say its last words on stderr and to end, and ends it. Without a wait
+    /// when it has ended already.
+    ///
+    /// # Errors
+    /// As [`Streaming::wait`].
+    pub fn end(mut self, at_most: Duration) -> Result<Output, RunError> {
+        drop((self.stdin.take(), self.stdout.take()));
+        let said = self.stderr.take().map_or_else(Drained::default, |drain| drain.finish(at_most));
+        if said.open {
+            self.kill();
+        }
+        self.stderr = None;
+        self.wait().map(|output| Output { stderr: lossy(said.bytes), stderr_cut: said.cut, ..output })
     }
 
     /// Waits for the command's end and takes any exit status but 0 for an error.

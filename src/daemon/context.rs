@@ -59,6 +59,8 @@ struct Register {
     asks: BTreeMap<JobId, Vec<Ask>>,
     threads: Vec<JoinHandle<()>>,
     held: BTreeMap<&'static str, String>,
+    /// Peers whose dropbox is not looked at, and why.
+    refused: BTreeMap<HostName, String>,
     keep_looked_at: Option<Instant>,
 }
 
@@ -254,6 +256,16 @@ impl Context {
             let line = Line::new().field("event", "held").field("what", what).field("error", text);
             self.log.write(Severity::Alert, &line);
         }
+    }
+
+    /// Writes down why a peer's dropbox is refused, or that it is not. Returns whether that is news.
+    pub fn dropbox_is(&self, peer: &HostName, refused: Option<String>) -> bool {
+        let mut register = self.lock();
+        let before = match &refused {
+            Some(why) => register.refused.insert(peer.clone(), why.clone()),
+            None => register.refused.remove(peer),
+        };
+        before != refused
     }
 
     /// Once a minute: is anything kept long enough?

@@ -15,7 +15,6 @@ use crate::config::{Config, Transport};
 use crate::log::{Line, Log, Severity};
 use crate::spool::incoming::Incoming;
 use crate::spool::{Spool, SpoolError};
-use crate::transport::arrivals::Arrivals;
 use context::Context;
 use exit::{Failed, Ready, Side};
 
@@ -23,6 +22,7 @@ pub mod admit;
 pub mod bandwidth;
 pub mod bell;
 pub mod context;
+pub mod dropboxes;
 pub mod engine;
 pub mod exit;
 pub mod finish;
@@ -123,17 +123,16 @@ fn open(args: &Args) -> Result<Arc<Context>, Failed> {
         log = log.on_stderr(&config.host);
     }
     make_directories(&config).map_err(|error| Failed::new(exit::FATAL, error))?;
-    Ok(Arc::new(Context::new(config, spool, log)))
+    let context = Context::new(config, spool, log);
+    dropboxes::make(&context);
+    Ok(Arc::new(context))
 }
 
-/// The scratch and the dropboxes of those whose zones are taken.
+/// The scratch, and in it the place for dropboxes.
 fn make_directories(config: &Config) -> anyhow::Result<()> {
     use crate::spool::durable::create_dir;
     create_dir(&config.scratch.dir, 0o755)?;
     create_dir(&config.scratch.dir.join("dropbox"), 0o755)?;
-    for peer in config.accept.keys() {
-        Arrivals::new(config.dropbox(peer)).make()?;
-    }
     Ok(())
 }
 
@@ -221,6 +220,7 @@ fn reload(context: &Context, file: &Path) {
                 );
             }
             context.set_config(config);
+            dropboxes::make(context);
             context.log.write(Severity::Notice, &Line::new().field("event", "refreshed"));
         }
         Err(failed) => {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use super::{jobs, perform, words};
+use super::{dropboxes, jobs, perform, words};
 use crate::config::Config;
 use crate::host::live::Live;
 use crate::job::event::Event;
@@ -23,10 +23,10 @@ use crate::transport::arrivals::{Arrivals, JobBox};
 /// So many jobs of one peer are looked at in one go: no peer can make a look endless.
 const AT_ONCE: usize = 1000;
 
-/// Looks into every dropbox.
+/// Looks into every dropbox that only its peer can write.
 pub fn look(context: &Arc<Context>) {
     let config = context.config();
-    for peer in config.accept.keys() {
+    for peer in config.accept.keys().filter(|peer| dropboxes::may_look(context, &config, peer)) {
         let arrivals = Arrivals::new(config.dropbox(peer));
         if let Err(error) = look_at(context, &config, peer, &arrivals) {
             let line = Line::new().field("event", "deferred").field("peer", peer).field("error", error);

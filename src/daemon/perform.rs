@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use super::context::Context;
-use super::{transfer, words};
+use super::{dropboxes, transfer, words};
 use crate::cmd::Programs;
 use crate::config::{Config, Transport};
 use crate::host::live::Live;
@@ -22,6 +22,7 @@ use crate::job::step::{Install, Step};
 use crate::spool::JobDir;
 use crate::transport::arrivals::{Arrivals, JobBox};
 use crate::transport::directory::Directory;
+use crate::transport::guard::Flaw;
 
 /// What a job's thread remembers between two looks at a step. Nothing in it is needed after a crash.
 #[derive(Default)]
@@ -222,8 +223,15 @@ pub fn dropbox(config: &Config, job: &Job) -> Result<Directory, StepError> {
 }
 
 /// The target's own side.
-pub fn inbox(config: &Config, job: &Job) -> JobBox {
-    Arrivals::new(config.dropbox(&job.peer)).job(&job.id)
+///
+/// # Errors
+/// Transient, while somebody else than the peer could have written there: nothing is believed then.
+pub fn inbox(config: &Config, job: &Job) -> Result<JobBox, StepError> {
+    let refused = |flaw: Flaw| {
+        StepError::transient(format!("{}'s dropbox is not looked at: {flaw}; {}", job.peer, flaw.remedy))
+    };
+    dropboxes::judge(config, &job.peer).map_err(refused)?;
+    Ok(Arrivals::new(config.dropbox(&job.peer)).job(&job.id))
 }
 
 /// Where parts are staged.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::perform::{At, Memory, dropbox, inbox, layout, limit_passed, nothing_accepted, stage};
-use super::words;
+use super::{dropboxes, words};
 use crate::host::receive::{Receive, Received};
 use crate::host::send::{Send, Sent};
 use crate::host::{Done, StepError};
@@ -68,7 +68,7 @@ pub fn send(at: &At<'_>) -> Result<Done, StepError> {
 /// Target: parts into quarantine, and everything else that may come meanwhile.
 pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
     let job = at.job;
-    let inbox = inbox(at.config, job);
+    let inbox = inbox(at.config, job)?;
     if memory.put != Some(job.serial) || !inbox.has_put(message::Answer::NAME) {
         words::put_answer(&inbox, job, Reply::Accepted)?;
         memory.put = Some(job.serial);
@@ -134,6 +134,7 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
                 || !at.context.asks(&job.id).is_empty()
                 || !inbox.is_there()
                 || [Withdraw::NAME, Handoff::NAME, Revoked::NAME].iter().any(|name| inbox.has(name))
+                || dropboxes::judge(at.config, &job.peer).is_err()
         },
     };
     let result = receive.run(&mut progress);

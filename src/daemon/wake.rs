@@ -25,7 +25,9 @@ impl Watch {
     /// Rings the context's bell. Without a watcher the daemon is only slower.
     pub fn new(context: &Arc<Context>) -> Self {
         let bell = Arc::clone(context);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Never through a link: one that a peer has put into its dropbox would have the whole host watched.
+        let config = notify::Config::default().with_follow_symlinks(false);
+        let rings = move |event: notify::Result<notify::Event>| {
             let rings = match event.map(|event| event.kind) {
                 // A file being filled is no news; it is when it gets its name.
                 Ok(
@@ -36,7 +38,8 @@ impl Watch {
             if rings {
                 bell.bell.ring();
             }
-        });
+        };
+        let watcher = RecommendedWatcher::new(rings, config);
         Self { watcher: watcher.ok(), watched: Vec::new() }
     }
 

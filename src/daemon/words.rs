@@ -186,7 +186,7 @@ pub fn release(at: &At<'_>) -> Result<Done, StepError> {
 /// that was put before it.
 pub fn heed_source(at: &At<'_>, memory: &mut Memory) -> Result<Option<Done>, StepError> {
     let job = at.job;
-    let inbox = inbox(at.config, job);
+    let inbox = inbox(at.config, job)?;
     if job.phase.heeds_revoked()
         && let Some(revoked) = read::<Revoked>(at, &inbox)?
     {
@@ -212,7 +212,7 @@ pub fn heed_source(at: &At<'_>, memory: &mut Memory) -> Result<Option<Done>, Ste
 /// Target: every refusal at once; what is accepted is reserved before it is said.
 pub fn check(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
     let job = at.job;
-    let inbox = inbox(at.config, job);
+    let inbox = inbox(at.config, job)?;
     if let Some(reason) = withdrawal(at, &inbox)? {
         return Ok(withdrawn(&reason));
     }
@@ -320,20 +320,20 @@ pub fn put_answer(inbox: &JobBox, job: &Job, verdict: Reply) -> Result<(), StepE
 
 /// Target: the refusal.
 pub fn put_refusal(at: &At<'_>) -> Result<Done, StepError> {
-    put_answer(&inbox(at.config, at.job), at.job, Reply::Refused(at.job.refusals.clone()))?;
+    put_answer(&inbox(at.config, at.job)?, at.job, Reply::Refused(at.job.refusals.clone()))?;
     Ok(Done::Event(Event::RefusalPut))
 }
 
 /// Target: the receipt.
 pub fn put_receipt(at: &At<'_>) -> Result<Done, StepError> {
     let handoff = at.job.handoff.as_ref().map(Handoff::digest).unwrap_or_default();
-    inbox(at.config, at.job).put(Receipt::NAME, &message::seal(&at.job.id, Receipt { handoff }))?;
+    inbox(at.config, at.job)?.put(Receipt::NAME, &message::seal(&at.job.id, Receipt { handoff }))?;
     Ok(Done::Event(Event::ReceiptPut))
 }
 
 /// Target: puts the result, a copy of the journal's.
 pub fn put_result(at: &At<'_>, acked: bool) -> Result<(), StepError> {
-    let inbox = inbox(at.config, at.job);
+    let inbox = inbox(at.config, at.job)?;
     let verdict = Verdict { acked, ..at.job.verdict.clone().unwrap_or_default() };
     let bytes = message::seal(&at.job.id, verdict);
     // It is looked at again and again, and written only where it is not so; a damaged one is not so.
@@ -345,7 +345,7 @@ pub fn put_result(at: &At<'_>, acked: bool) -> Result<(), StepError> {
 
 /// Target: the result stands; waits until the source has taken it.
 pub fn await_ack(at: &At<'_>) -> Result<Done, StepError> {
-    let inbox = inbox(at.config, at.job);
+    let inbox = inbox(at.config, at.job)?;
     put_result(at, false)?;
     let returned = at.job.cause().is_some();
     let acked = read::<Ack>(at, &inbox)?.is_some()

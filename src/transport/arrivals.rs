@@ -8,10 +8,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, SFlag, fstatat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::TransportError;
+use super::guard::{self, Flaw, Owners, Seen};
 use crate::job::name::JobId;
 use crate::spool::durable;
 use crate::spool::read::{self, ReadError};
@@ -29,7 +31,7 @@ impl Arrivals {
     }
 
     /// Makes the dropbox's directories where they are missing: the dropbox and `out/` ours alone to write,
-    /// `in/` for the peer.
+    /// `in/` for the peer; the administrator gives it to the peer's account. What is there stays as it is.
     ///
     /// # Errors
     /// When they can't be made.
@@ -45,6 +47,26 @@ impl Arrivals {
         make(&self.dir, 0o755)?;
         make(&self.dir.join("in"), 0o755)?;
         make(&self.dir.join("out"), 0o755)
+    }
+
+    /// Judges owners and modes: may anybody but the peer and root write here?
+    ///
+    /// # Errors
+    /// The first flaw; a directory that can't be looked at is one.
+    pub fn guard(&self, who: Owners<'_>) -> Result<(), Flaw> {
+        let above = self.dir.parent().unwrap_or(&self.dir);
+        let look = |path: &Path| {
+            Seen::at(path).map_err(|error| Flaw {
+                path: path.display().to_string(),
+                why: format!("can't be looked at: {error}"),
+                remedy: "see that it exists; zmigrated makes it when it starts".to_owned(),
+            })
+        };
+        // From above: what lies in a directory that others can write means nothing.
+        guard::ours(&look(above)?, who.ours)?;
+        guard::ours(&look(&self.dir)?, who.ours)?;
+        guard::inbox(&look(&self.in_dir())?, who)?;
+        guard::ours(&look(&self.dir.join("out"))?, who.ours)
     }
 
     /// Where files arrive; what a watcher watches.
@@ -128,7 +150,10 @@ impl JobBox {
 
     /// Is a file of that name here?
     pub fn has(&self, name: &str) -> bool {
-        fs::symlink_metadata(self.inbox.join(name)).is_ok_and(|m| m.is_file())
+        let Ok(dir) = self.open_dir() else { return false };
+        fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok_and(|stat| {
+            SFlag::from_bits_truncate(stat.st_mode as libc::mode_t) & SFlag::S_IFMT == SFlag::S_IFREG
+        })
     }
 
     /// Opens a part for reading: a regular file, not through a link; `None` when it is not there.
@@ -156,9 +181,12 @@ impl JobBox {
         }
     }
 
-    /// Takes away a file that is done with. One that is gone is no fault.
+    /// Takes away a file that is done with. One that is gone is no fault. Relative to the directory, which must not
+    /// be a link: the peer could have put one there that leads to somebody else's files.
     pub fn remove(&self, name: &str) {
-        let _ = fs::remove_file(self.inbox.join(name));
+        if let Ok(dir) = self.open_dir() {
+            let _ = unlinkat(&dir, name, UnlinkatFlags::NoRemoveDir);
+        }
     }
 
     /// Puts a message: visible whole or not at all, on disk when this returns. May be repeated.
@@ -220,5 +248,34 @@ impl JobBox {
 
     fn open_dir(&self) -> Result<OwnedFd, ReadError> {
         read::open_dir(&self.inbox)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_link_in_place_of_a_jobs_directory_leads_nowhere() {
+        let tmp = tempfile::tempdir().unwrap();
+        let arrivals = Arrivals::new(tmp.path().join("zhost1"));
+        arrivals.make().unwrap();
+        let elsewhere = tmp.path().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        fs::write(elsewhere.join("offer"), "precious").unwrap();
+        let job = JobId::new("db-20070518T033600Z-7f3a").unwrap();
+        symlink(&elsewhere, arrivals.in_dir().join(job.as_str())).unwrap();
+        let inbox = arrivals.job(&job);
+        assert!(!inbox.is_there() && !inbox.has("offer"));
+        assert!(inbox.read("offer", 100).is_err());
+        inbox.remove("offer");
+        assert!(elsewhere.join("offer").exists(), "a peer's link made root remove a file elsewhere");
+        // Where it is a directory, both do what they are for.
+        fs::remove_file(inbox.inbox()).unwrap();
+        fs::rename(&elsewhere, inbox.inbox()).unwrap();
+        assert!(inbox.has("offer") && !inbox.has("none"));
+        inbox.remove("offer");
+        assert!(!inbox.has("offer"));
     }
 }

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Owns names and order in a dropbox, from both sides: [`directory`] is the source's side of a path that
-//! both hosts can reach (the SFTP side will stand beside it), [`arrivals`] is the target's own side.
+//! both hosts can reach (the SFTP side will stand beside it), [`arrivals`] is the target's own side, [`guard`] says
+//! whether a dropbox is the peer's alone.
 //! Guarantees: a file becomes visible only whole, by dot name and rename; messages are synced first, parts
 //! and entries are not, because each is guarded by a digest and can be put again. What lies in `in/` is
 //! read relative to its directory, bounded, and without following links. Never does: understand what the
@@ -14,6 +15,7 @@
 
 pub mod arrivals;
 pub mod directory;
+pub mod guard;
 
 /// Why a dropbox could not be used.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,7 @@
 mod lab;
 
 mod cancel;
+mod dropboxes;
 mod failures;
 mod happy;
 mod integrity;

@@ -3,6 +3,8 @@
 
 mod finding;
 mod places;
+mod receiving;
+mod sending;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -89,11 +91,13 @@ fn look(context: &Context, findings: &mut Vec<Finding>) {
         findings.push(global_zone(&programs));
     }
     for (peer, reached_by) in &config.peers {
-        let Transport::Directory { dropbox } = &reached_by.transport else { continue };
-        findings.push(dropbox_of(peer, dropbox));
+        match &reached_by.transport {
+            Transport::Directory { dropbox } => findings.push(dropbox_of(peer, dropbox)),
+            Transport::Sftp(sftp) => sending::look(&programs, peer, sftp, findings),
+        }
     }
     for (peer, accept) in &config.accept {
-        places::dropbox(peer, &config.dropbox(peer), runs, findings);
+        receiving::look(context, &programs, peer, runs, findings);
         if programs.has("zfs") {
             let names: Vec<&str> = accept.datasets.iter().map(AsRef::as_ref).collect();
             datasets(peer, &names, &programs, findings);

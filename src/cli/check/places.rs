@@ -6,7 +6,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::finding::Finding;
-use crate::job::name::HostName;
 
 /// Who else than its owner may write a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +13,6 @@ enum Writers {
     Owner,
     /// Others, too, where the sticky bit keeps them from each other's files.
     Sticky,
-    /// Whoever: the peer's account.
-    Any,
 }
 
 /// The spool's directories. What is missing is made when the daemon starts.
@@ -38,18 +35,6 @@ pub fn spool(dir: &Path, daemon: bool, findings: &mut Vec<Finding>) {
 pub fn scratch(dir: &Path, findings: &mut Vec<Finding>) {
     let missing = Missing::Fault("make it on a pool with room for a zone's images, or change [scratch] dir");
     findings.push(directory("scratch", dir, Writers::Owner, missing));
-}
-
-/// The dropbox into which a peer puts its files.
-pub fn dropbox(peer: &HostName, dir: &Path, daemon: bool, findings: &mut Vec<Finding>) {
-    let what = format!("accept {peer}");
-    let missing = if daemon { Missing::Fault("restart zmigrated, it makes it") } else { Missing::MadeLater };
-    findings.push(directory(&what, dir, Writers::Owner, missing));
-    if dir.is_dir() {
-        findings.push(directory(&what, &dir.join("in"), Writers::Any, missing));
-        // What lies in out/ is this host's word: the peer must not be able to write it itself.
-        findings.push(directory(&what, &dir.join("out"), Writers::Owner, missing));
-    }
 }
 
 /// What it means that a directory is not there.
@@ -83,7 +68,7 @@ fn directory(what: &str, path: &Path, writers: Writers, missing: Missing) -> Fin
     }
     let mode = meta.mode() & 0o7777;
     let owned = meta.uid() == 0 || meta.uid() == nix::unistd::geteuid().as_raw();
-    if writers != Writers::Any && !owned {
+    if !owned {
         let says = format!("{name} belongs to user {}", meta.uid());
         return Finding::fault(what, says, format!("chown root {name}"));
     }
@@ -124,7 +109,6 @@ mod tests {
             (0o777, Writers::Sticky, Level::Fault),
             (0o1777, Writers::Sticky, Level::Ok),
             (0o770, Writers::Sticky, Level::Ok),
-            (0o777, Writers::Any, Level::Ok),
         ] {
             assert_eq!(level(tmp.path(), mode, writers), want, "{mode:o} {writers:?}");
         }
