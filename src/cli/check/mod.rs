@@ -29,7 +29,7 @@ use finding::{Finding, Level};
 /// Commands without which no zone can be moved.
 const COMMANDS: [&str; 6] = ["zfs", "zoneadm", "zonecfg", "zlogin", "svcs", "uname"];
 /// Those that only a request's route needs.
-const ROUTE_COMMANDS: [&str; 2] = ["route", "ifconfig"];
+const ROUTE_COMMANDS: [&str; 3] = ["route", "ifconfig", "netstat"];
 
 /// What `check` takes.
 #[derive(Debug, Args)]

@@ -1,5 +1,5 @@
-//! Source: `zfs send ∥ copy`. One thread sends image after image into parts on the scratch ([`sending`]); some
-//! more copy each part as soon as it is whole ([`copying`]); the one here hears from the target what has arrived,
+//! Source: `zfs send ∥ copy`. One thread sends image after image into parts on the scratch (`sending`); some
+//! more copy each part as soon as it is whole (`copying`); the one here hears from the target what has arrived,
 //! what is damaged, and what has been received.
 //!
 //! Guarantees: a part is copied before its entry; a part that reached the target whole is not copied again
