@@ -2,6 +2,7 @@
 //! file that is put into each peer's dropbox and taken away again.
 
 mod finding;
+mod loghost;
 mod places;
 mod receiving;
 mod sending;
@@ -90,6 +91,7 @@ fn look(context: &Context, findings: &mut Vec<Finding>) {
     if programs.has("zonename") {
         findings.push(global_zone(&programs));
     }
+    findings.extend(loghost::loghost(config, clock::now()));
     for (peer, reached_by) in &config.peers {
         match &reached_by.transport {
             Transport::Directory { dropbox } => findings.push(dropbox_of(peer, dropbox)),
