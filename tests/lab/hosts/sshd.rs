@@ -84,7 +84,7 @@ fn block(account: &str, peer: &str) -> String {
     format!(
         "Match User {account}
     ChrootDirectory /export/scratch/zmigrate/dropbox/{peer}
-    ForceCommand internal-sftp
+    ForceCommand internal-sftp -u 0077 -P symlink,hardlink,setstat,fsetstat,lsetstat
     DisableForwarding yes
     PermitTTY no
 "
