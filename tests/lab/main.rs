@@ -16,6 +16,7 @@ mod control;
 mod demo;
 mod disk;
 mod faults;
+mod hosts;
 mod inner;
 mod net;
 mod os;
