@@ -56,13 +56,13 @@ fn a_plan_is_made_over_sftp_and_leaves_nothing() {
     assert_eq!(fs::read_dir(lab.target.dropbox().join("in")).unwrap().count(), 0);
 }
 
-/// The connection is lost when so many bytes have gone through one of its logins.
-fn cut_after(bytes: u64, login: u64) {
+/// The connection is lost when so many bytes have gone through its first login, which is in this step.
+fn cut_after(bytes: u64, step: &str) {
     let lab = lab();
+    lab.source.configure("[\"-oIdentityFile=/k\"]", "[\"-oIdentityFile=/k\"]\nconnections = 1");
     let before = Before::of(&lab.source);
-    lab.source.fault(
-        &json!({ "command": "ssh", "call": login, "action": { "do": "die-halfway", "bytes": bytes } }),
-    );
+    lab.source
+        .fault(&json!({ "command": "ssh", "call": 1, "action": { "do": "die-halfway", "bytes": bytes } }));
     lab.start();
     lab.submit(&Request::new());
     moves(&lab, &before);
@@ -71,17 +71,18 @@ fn cut_after(bytes: u64, login: u64) {
         rules.contains("\"fired\": true") || rules.contains("\"fired\":true"),
         "nothing was cut: {rules}"
     );
-    assert!(lab.source.told().contains("event=deferred"), "the break was not noticed");
+    let told = lab.source.told();
+    assert!(told.contains(&format!("event=deferred step={step}")), "the break was not noticed: {told}");
 }
 
 #[test]
 fn a_link_that_is_cut_in_the_middle_of_a_part() {
-    cut_after(300_000, 2);
+    cut_after(400_000, "send");
 }
 
 #[test]
 fn a_link_that_is_cut_in_the_middle_of_the_offer() {
-    cut_after(1_000, 1);
+    cut_after(1_000, "offer");
 }
 
 /// The link is down from one event of the source's journal until the daemon has noticed.
