@@ -256,7 +256,7 @@ pub fn dropbox(at: &At<'_>) -> Result<Dropbox, StepError> {
 /// Waits for the peer's word. What nothing announces is asked for: often at first, because the zone may be down meanwhile,
 /// and seldom when it has taken long already.
 pub fn wait_for_peer(at: &At<'_>, why: String) -> Done {
-    const OFTEN: Duration = Duration::from_millis(100);
+    const OFTEN: Duration = Duration::from_millis(50);
     const SELDOM: Duration = Duration::from_secs(2);
     match &at.dropbox {
         Ok(dropbox) if dropbox.is_silent() => Done::Wait { why, within: (at.age / 10).clamp(OFTEN, SELDOM) },

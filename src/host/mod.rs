@@ -56,7 +56,7 @@ impl Done {
     /// Waits for a state that nothing announces. Looked for often at first, because the zone is down
     /// meanwhile; `age` is how long it has been waited for.
     pub fn poll(why: impl Into<String>, age: Duration) -> Self {
-        let within = if age < Duration::from_secs(5) { 100 } else { 1000 };
+        let within = if age < Duration::from_secs(5) { 50 } else { 1000 };
         Done::Wait { why: why.into(), within: Duration::from_millis(within) }
     }
 }

@@ -94,9 +94,10 @@ impl Stage {
         }
     }
 
-    /// Bytes that lie here.
+    /// Bytes of the parts and entries that lie here; what is being written is not one yet.
     pub fn used(&self) -> Bytes {
         let files = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let files = files.filter(|file| !file.file_name().as_encoded_bytes().starts_with(b"."));
         Bytes(files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum())
     }
 

@@ -122,7 +122,7 @@ fn write_configuration(lab: &Path, host: &Host, peer: &str, plan: &Plan) -> Resu
             let key = sshd::KEY;
             let transport = format!(
                 "transport = \"sftp\"\naddress = \"{peer}\"\nuser = \"{user}\"\n\
-                 ssh_options = [\"-o\", \"IdentityFile={key}\"]\ndropbox = \"/\"\n{}",
+                 ssh_options = [\"-o\", \"IdentityFile={key}\", \"-o\", \"Ciphers=^aes128-gcm@openssh.com\"]\ndropbox = \"/\"\n{}",
                 wire.peer
             );
             let protocol = if wire.log.is_empty() { "udp" } else { &wire.log };

@@ -212,13 +212,18 @@ fn directories(side: &Side) -> Vec<String> {
     ]
 }
 
+/// The cheapest cipher where the processor has AES, asked for before ssh's other ones, not instead of them: a third less CPU
+/// time for ssh and sshd than by the default (measured by `zmigrate-lab bench --real --profile`). ssh_config(5): `^` puts a name
+/// at the head of the default list; an OpenSSH of before 2019 does not know it.
+const CIPHERS: &str = "Ciphers=^aes128-gcm@openssh.com";
+
 /// `[peer.NAME]`.
 pub fn peer_section(side: &Side, address: &str) -> String {
     // Our account over there has our name.
     let user = side.there().account();
     let identity = format!("IdentityFile={}", side.key().display());
     format!(
-        "[peer.{}]\ntransport = \"sftp\"\naddress = {}\nuser = {}\nssh_options = [\"-o\", {}, \"-o\", \"IdentitiesOnly=yes\"]\n",
+        "[peer.{}]\ntransport = \"sftp\"\naddress = {}\nuser = {}\nssh_options = [\"-o\", {}, \"-o\", \"IdentitiesOnly=yes\", \"-o\", \"{CIPHERS}\"]\n",
         key(side.peer.as_str()),
         toml_text(address),
         toml_text(&user),

@@ -40,7 +40,21 @@ struct Queue {
     parts: VecDeque<Part>,
     under_way: Vec<Part>,
     over: bool,
-    hindered: Option<StepError>,
+    /// Parts that did not arrive at the last try, and why.
+    hindered: Vec<(Part, StepError)>,
+}
+
+impl Part {
+    fn is_same(self, other: Part) -> bool {
+        (self.image, self.number) == (other.image, other.number)
+    }
+}
+
+impl Queue {
+    /// The first part that is not under way already: each has one writer.
+    fn due(&self) -> Option<usize> {
+        self.parts.iter().position(|part| !self.under_way.iter().any(|other| other.is_same(*part)))
+    }
 }
 
 impl<'a> Copying<'a> {
@@ -50,13 +64,19 @@ impl<'a> Copying<'a> {
 
     /// A part has been staged.
     pub fn add(&self, part: Part) {
-        self.lock().parts.push_back(part);
+        let mut queue = self.lock();
+        queue.parts.retain(|other| !other.is_same(part));
+        queue.parts.push_back(part);
+        drop(queue);
         self.changed.notify_all();
     }
 
     /// A part is wanted again: the target waits for it, so it comes first.
     pub fn again(&self, part: Part) {
-        self.lock().parts.push_front(part);
+        let mut queue = self.lock();
+        queue.parts.retain(|other| !other.is_same(part));
+        queue.parts.push_front(part);
+        drop(queue);
         self.changed.notify_all();
     }
 
@@ -74,9 +94,18 @@ impl<'a> Copying<'a> {
         self.changed.notify_all();
     }
 
-    /// Why the last part did not arrive, while that is so.
+    /// Why a part does not arrive, while that is so.
     pub fn hindered_by(&self) -> Option<StepError> {
-        self.lock().hindered.clone()
+        self.lock().hindered.last().map(|(_, error)| error.clone())
+    }
+
+    /// A part did not arrive; `true` when until now all did.
+    fn hinder(&self, part: Part, error: StepError) -> bool {
+        let mut queue = self.lock();
+        let first = queue.hindered.is_empty();
+        queue.hindered.retain(|(other, _)| !other.is_same(part));
+        queue.hindered.push((part, error));
+        first
     }
 
     /// One thread: copies until it is stopped.
@@ -92,14 +121,14 @@ impl<'a> Copying<'a> {
                     return;
                 }
                 failures += 1;
-                if self.lock().hindered.replace(error.clone()).is_none() {
+                if self.hinder(part, error.clone()) {
                     self.send.hindered(&error);
                 }
                 self.pause(failures);
             }
             let mut queue = self.lock();
-            queue.hindered = None;
-            queue.under_way.retain(|other| *other != part);
+            queue.hindered.retain(|(other, _)| !other.is_same(part));
+            queue.under_way.retain(|other| !other.is_same(part));
             drop(queue);
             self.changed.notify_all();
             drop(tell.send(News::Copied));
@@ -113,13 +142,13 @@ impl<'a> Copying<'a> {
     }
 
     fn next(&self) -> Option<Part> {
-        let none = |queue: &mut Queue| !queue.over && queue.parts.is_empty();
+        let none = |queue: &mut Queue| !queue.over && queue.due().is_none();
         let waited = self.changed.wait_while(self.lock(), none);
         let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
         if queue.over {
             return None;
         }
-        let part = queue.parts.pop_front()?;
+        let part = queue.due().and_then(|at| queue.parts.remove(at))?;
         queue.under_way.push(part);
         Some(part)
     }

@@ -20,7 +20,7 @@ use super::live::Live;
 use super::stage::Stage;
 use crate::cmd::Programs;
 use crate::job::layout::{part_name, stems, travel_order};
-use crate::job::message::{self, MAX_MESSAGE, Message, Progress, Verdict};
+use crate::job::message::{self, ImageProgress, MAX_MESSAGE, Message, Progress, Verdict};
 use crate::job::name::{Bytes, DatasetName, Guid};
 use crate::job::record::Job;
 use crate::job::retry::ErrorKind;
@@ -93,6 +93,8 @@ struct Image {
     guid: Guid,
     /// The attempt that is being staged; 0 before the first.
     attempt: AtomicU32,
+    /// The attempt that the target has told of; 0 when none.
+    seen: AtomicU32,
     received: AtomicBool,
     /// The target asks for a new attempt.
     restart: AtomicBool,
@@ -120,8 +122,10 @@ impl Send<'_> {
         let progress = self.progress()?;
         for image in &images {
             image.received.store(image.is_received(&progress), Ordering::Relaxed);
+            image.seen.store(image.told_by(&progress).map_or(0, |news| news.attempt), Ordering::Relaxed);
         }
         let (tell, heard) = mpsc::channel();
+        let before = images.iter().map(|image| Told::before(image.told_by(&progress))).collect();
         let copying = Copying::new(self, &images);
         let sending = Sending::new(self, &images, &copying);
         std::thread::scope(|scope| {
@@ -131,7 +135,7 @@ impl Send<'_> {
             }
             let sending = &sending;
             scope.spawn(move || sending.run(&tell));
-            let result = self.hear(&images, sending, &copying, &heard);
+            let result = self.hear(&images, before, sending, &copying, &heard);
             // Whatever ended the hearing ends the others.
             sending.stop();
             copying.stop();
@@ -155,6 +159,7 @@ impl Send<'_> {
                 stem: stems[index].clone(),
                 guid,
                 attempt: AtomicU32::new(0),
+                seen: AtomicU32::new(0),
                 received: AtomicBool::new(false),
                 restart: AtomicBool::new(false),
             })
@@ -165,11 +170,11 @@ impl Send<'_> {
     fn hear(
         &self,
         images: &[Image],
+        mut told: Vec<Told>,
         sending: &Sending<'_>,
         copying: &Copying<'_>,
         heard: &Receiver<News>,
     ) -> Result<Sent, StepError> {
-        let mut told: Vec<Told> = images.iter().map(|_| Told::default()).collect();
         let mut sent_at = None;
         let mut copied_at = Duration::ZERO;
         let mut in_vain = None;
@@ -213,7 +218,8 @@ impl Send<'_> {
                 self.live.moving();
             }
             for (i, (image, told)) in images.iter().zip(&mut told).enumerate() {
-                if let Some(news) = progress.images.get(image.dataset.as_str()) {
+                if let Some(news) = image.told_by(&progress) {
+                    image.seen.store(news.attempt, Ordering::Relaxed);
                     if image.is_received(&progress) {
                         self.received(image, told, sending, news.bytes);
                     } else {
@@ -235,13 +241,14 @@ impl Send<'_> {
 
     /// An image is complete over there, by its guid.
     fn received(&self, image: &Image, told: &mut Told, sending: &Sending<'_>, bytes: Bytes) {
+        // First: a part that is about to be copied is not missed then.
+        image.received.store(true, Ordering::Relaxed);
         if !told.released {
             told.released = true;
             self.stage.release(&image.stem);
             sending.released();
             self.live.received(image.index, bytes, true);
         }
-        image.received.store(true, Ordering::Relaxed);
     }
 
     /// What the target says about an image that it has not yet: bytes, damaged parts, a new attempt that it
@@ -251,7 +258,7 @@ impl Send<'_> {
         i: usize,
         image: &Image,
         told: &mut Told,
-        news: &message::ImageProgress,
+        news: &ImageProgress,
         copying: &Copying<'_>,
     ) -> Result<(), StepError> {
         self.live.received(image.index, news.bytes, false);
@@ -261,7 +268,9 @@ impl Send<'_> {
             return Ok(());
         }
         if told.attempt != attempt {
-            *told = Told { attempt, ..Told::default() };
+            // What was complained of before this call is copied by it anyhow, where it is the same attempt.
+            let complaints = std::mem::take(&mut told.before).filter(|before| before.attempt == attempt);
+            *told = Told { attempt, complaints: complaints.unwrap_or_default().again, ..Told::default() };
         }
         // A target that was started anew counts from the beginning.
         told.complaints.retain(|number, _| news.again.contains_key(number));
@@ -323,7 +332,11 @@ impl Send<'_> {
 
 impl Image {
     fn is_received(&self, progress: &Progress) -> bool {
-        progress.images.get(self.dataset.as_str()).is_some_and(|told| told.guid == Some(self.guid))
+        self.told_by(progress).is_some_and(|told| told.guid == Some(self.guid))
+    }
+
+    fn told_by<'p>(&self, progress: &'p Progress) -> Option<&'p ImageProgress> {
+        progress.images.get(self.dataset.as_str())
     }
 }
 
@@ -335,4 +348,12 @@ struct Told {
     complaints: BTreeMap<u32, u32>,
     restarted: bool,
     released: bool,
+    /// What it had said when the call began.
+    before: Option<ImageProgress>,
+}
+
+impl Told {
+    fn before(news: Option<&ImageProgress>) -> Self {
+        Self { before: news.cloned(), ..Self::default() }
+    }
 }

@@ -74,6 +74,7 @@ impl<'a> Sending<'a> {
     /// Sends all images, and those that are wanted anew, until it is stopped.
     pub fn run(&self, tell: &Sender<News>) {
         let mut sendings = vec![0u32; self.images.len()];
+        let mut told = false;
         while !self.is_stopping() {
             for (i, image) in self.images.iter().enumerate() {
                 let anew = image.restart.swap(false, Ordering::Relaxed);
@@ -81,6 +82,7 @@ impl<'a> Sending<'a> {
                     continue;
                 }
                 sendings[i] += 1;
+                told = false;
                 let result = if sendings[i] > SENDINGS {
                     let text = format!(
                         "{} can't receive {}: it asked for it {SENDINGS} times",
@@ -98,9 +100,10 @@ impl<'a> Sending<'a> {
                     return;
                 }
             }
-            if tell.send(News::AllSent).is_err() {
+            if !told && tell.send(News::AllSent).is_err() {
                 return;
             }
+            told = true;
             // A restart may still be asked for.
             (self.send.wait)(PAUSE);
         }
@@ -109,10 +112,12 @@ impl<'a> Sending<'a> {
     fn image(&self, i: usize, image: &Image, anew: bool) -> Result<(), StepError> {
         let Send { stage, live, job, .. } = self.send;
         let known = stage.entry(&image.stem, 0).filter(|entry| entry.guid == image.guid);
-        let mut attempt = known.as_ref().map_or(job.generation * GENERATION, |entry| entry.attempt);
+        // Where the staged entries are gone, the target still knows how far the attempts had come.
+        let fresh = || (job.generation * GENERATION).max(image.seen.load(Ordering::Relaxed) + 1);
+        let mut attempt = known.as_ref().map_or_else(fresh, |entry| entry.attempt);
         if anew {
-            attempt += 1;
-            self.copying.settle(i);
+            attempt = attempt.max(image.seen.load(Ordering::Relaxed)) + 1;
+            self.settle(i, image);
         }
         if anew || known.is_none() {
             stage.forget(&image.stem);
@@ -128,11 +133,17 @@ impl<'a> Sending<'a> {
         }
         if let Finish::Differs = self.stream(i, image, attempt)? {
             live.note(&format!("{} differs from what was sent before: a new attempt", image.stem));
-            self.copying.settle(i);
+            self.settle(i, image);
             stage.forget(&image.stem);
             self.stream(i, image, attempt + 1)?;
         }
         Ok(())
+    }
+
+    /// Nothing of the image is under way any more, and no complaint about the attempt that ends is heeded.
+    fn settle(&self, i: usize, image: &Image) {
+        image.attempt.store(0, Ordering::Relaxed);
+        self.copying.settle(i);
     }
 
     /// Runs `zfs send` and stages its parts. Those that equal what was staged of this attempt before keep their
@@ -144,6 +155,10 @@ impl<'a> Sending<'a> {
         let Some(stdout) = child.as_mut().and_then(|c| c.take_stdout()) else { return Ok(Finish::Stopped) };
         if let Some(child) = &child {
             *self.running.lock().unwrap_or_else(PoisonError::into_inner) = child.killer();
+        }
+        // A stop that came before killed the one before it.
+        if self.is_stopping() {
+            return Ok(Finish::Stopped);
         }
         send.live.sending(image.index);
         let mut parts = Parts::new(stdout, send.job.part).map_err(|e| send.stage.error(&e))?;

@@ -62,7 +62,7 @@ pub struct Options {
 /// One migration, measured.
 #[derive(Debug, Clone, Serialize)]
 struct Measured {
-    /// `by_hand`, `pipe`, `pipe_gcm`, `syncoid`, `zmigrate` or `zmigrate_gcm`.
+    /// `by_hand`, `pipe`, `pipe_gcm`, `syncoid` or `zmigrate`.
     way: &'static str,
     /// Seconds from the first command, or the request's drop, to the end.
     total: f64,
@@ -95,13 +95,12 @@ type Way = fn(&mut Stage) -> Result<Measured>;
 /// Those in one directory, and those over SSH.
 const LOCAL: [(&str, Way); 3] =
     [("by_hand", ways::by_hand), ("pipe", ways::by_pipe), ("zmigrate", ways::by_zmigrate)];
-const REMOTE: [(&str, Way); 6] = [
+const REMOTE: [(&str, Way); 5] = [
     ("by_hand", ways::by_hand),
     ("pipe", over_ssh::by_pipe),
     ("pipe_gcm", over_ssh::by_pipe_gcm),
     ("syncoid", over_ssh::by_syncoid),
     ("zmigrate", ways::by_zmigrate),
-    ("zmigrate_gcm", over_ssh::by_zmigrate_gcm),
 ];
 
 #[derive(Debug, Clone, Copy, Serialize)]

@@ -1,15 +1,14 @@
 //! Ways that go to the other host by SSH as root: one pipe, with either cipher, and syncoid. Neither moves a zone.
 
-use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
+use super::Measured;
 use super::cpu::Account;
-use super::{Measured, ways};
-use crate::scene::{HOSTS, configuration};
+use crate::scene::HOSTS;
 use crate::stage::{Stage, destroy_snapshots, patiently};
 
 const ZFS: &str = "/usr/sbin/zfs";
@@ -85,18 +84,6 @@ pub fn by_syncoid(stage: &mut Stage) -> Result<Measured> {
     patiently(target, "zfs", &["destroy", "-r", "data/syncoid"])?;
     destroy_snapshots(source)?;
     Ok(Measured { cost, ..Measured::of("syncoid", total) })
-}
-
-/// (d) zmigrate with the cheaper cipher, as an administrator asks for it: two words in `ssh_options`.
-pub fn by_zmigrate_gcm(stage: &mut Stage) -> Result<Measured> {
-    let file = configuration(&stage.hosts[0].host);
-    let as_it_was = fs::read_to_string(&file)?;
-    let with_cipher = as_it_was.replace("ssh_options = [", &format!("ssh_options = [\"-c\", \"{GCM}\", "));
-    ensure!(with_cipher != as_it_was, "the configuration has no ssh_options");
-    fs::write(&file, with_cipher)?;
-    let measured = ways::by_zmigrate(stage);
-    fs::write(&file, as_it_was)?;
-    Ok(Measured { way: "zmigrate_gcm", ..measured? })
 }
 
 /// scp of images as one would in 2007: all of them, to the same place on the other host.

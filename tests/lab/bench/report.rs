@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{Measured, Options};
 
 /// In the table's order.
-const WAYS: [&str; 6] = ["by_hand", "pipe", "pipe_gcm", "syncoid", "zmigrate", "zmigrate_gcm"];
+const WAYS: [&str; 5] = ["by_hand", "pipe", "pipe_gcm", "syncoid", "zmigrate"];
 const MIB: f64 = (1 << 20) as f64;
 
 /// All runs.
@@ -13,7 +13,7 @@ pub fn report(options: &Options, runs: &[Measured]) -> Result<()> {
     let total = |way| of(runs, way, |run| Some(run.total));
     let ratio = |one, other| Some(total(one)? / total(other)?);
     let [by_hand, pipe, syncoid] = ["by_hand", "pipe", "syncoid"].map(|way| ratio("zmigrate", way));
-    let with_gcm = ratio("zmigrate_gcm", "pipe_gcm");
+    let with_gcm = ratio("zmigrate", "pipe_gcm");
     let source = of(runs, "zmigrate", |run| run.peak_rss_mib.map(|peak| peak.source));
     let target = of(runs, "zmigrate", |run| run.peak_rss_mib.map(|peak| peak.target));
     let beyond = of(runs, "zmigrate", |run| run.beyond_zfs);
@@ -42,11 +42,7 @@ pub fn report(options: &Options, runs: &[Measured]) -> Result<()> {
     out!();
     out!("zmigrate / by hand {}, zmigrate / pipe {}", shown(by_hand), shown(pipe));
     if options.real {
-        out!(
-            "zmigrate / syncoid {}, both with aes128-gcm: zmigrate / pipe {}",
-            shown(syncoid),
-            shown(with_gcm)
-        );
+        out!("zmigrate / syncoid {}, zmigrate / pipe with aes128-gcm {}", shown(syncoid), shown(with_gcm));
     }
     out!("peak memory: source {} MiB, target {} MiB", shown(source), shown(target));
     out!("while no zfs command ran: {} s", shown(beyond));
