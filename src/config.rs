@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use crate::job::fault::{Fault, Faults};
 use crate::job::name::{Bytes, DatasetName, HostName, JobId};
+use crate::log::Facility;
+use crate::log::remote::{Address, Format};
 
 /// Where the configuration is, unless `-c` says otherwise.
 pub const FILE: &str = "/etc/opt/zmigrate/zmigrate.toml";
@@ -27,7 +29,12 @@ pub const SCRATCH_MAX: Bytes = Bytes(200 << 30);
 /// A part: large enough that its bookkeeping costs nothing, small enough that a broken copy repeats seconds, not minutes.
 pub const PART: Bytes = Bytes(128 << 20);
 /// `daemon.notice` is in /var/adm/messages by Solaris's own syslog.conf.
-pub const FACILITY: Facility = Facility::Daemon;
+pub const FACILITY: Facility = Facility::DAEMON;
+/// What every log host reads.
+pub const FORMAT: Format = Format::Rfc3164;
+/// IANA's number for examples in documents (RFC 5612): zmigrate has none of its own. It clashes with nobody's, but is not
+/// meant for use between sites: one that has a number should give it.
+pub const ENTERPRISE: u32 = 32473;
 /// Where Solaris and illumos keep zfs, zoneadm, zonecfg, zlogin, ifconfig, route, svcs, pkg.
 pub const COMMAND_PATH: [&str; 3] = ["/usr/sbin", "/usr/bin", "/sbin"];
 /// `zoneadm attach -u` updates packages for minutes; a hung command must end some day.
@@ -85,19 +92,12 @@ pub struct Scratch {
 pub struct Syslog {
     /// For all lines.
     pub facility: Facility,
-}
-
-/// A facility of syslog that a daemon of a site may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Facility {
-    /// `user`
-    User,
-    /// `daemon`
-    Daemon,
-    /// `auth`
-    Auth,
-    /// `local0` to `local7`
-    Local(u8),
+    /// A log host that is spoken to beside the local syslog.
+    pub remote: Option<Address>,
+    /// How it is spoken to.
+    pub format: Format,
+    /// The private enterprise number in RFC 5424's structured data.
+    pub enterprise: u32,
 }
 
 /// How the host's commands are run.
@@ -228,28 +228,6 @@ fn read_text(path: &Path) -> Result<String, String> {
         let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
         format!("is not UTF-8: see line {line}")
     })
-}
-
-impl Facility {
-    /// Its name in syslog.conf.
-    pub fn name(self) -> String {
-        match self {
-            Self::User => "user".to_owned(),
-            Self::Daemon => "daemon".to_owned(),
-            Self::Auth => "auth".to_owned(),
-            Self::Local(n) => format!("local{n}"),
-        }
-    }
-
-    /// Its number before the shift by three: the same on Solaris and elsewhere for these (RFC 3164, 4.1.1).
-    pub fn code(self) -> u8 {
-        match self {
-            Self::User => 1,
-            Self::Daemon => 3,
-            Self::Auth => 4,
-            Self::Local(n) => 16 + n,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -57,10 +57,10 @@
 //! | --- | --- | --- |
 //! | [`job`] | pure: names, request, phases, events, messages, retry | digests of [`stream`] |
 //! | [`stream`] | ZFS streams: records, checksums, digests of parts | names |
-//! | [`config`] | `zmigrate.toml` | names, units |
+//! | [`config`] | `zmigrate.toml` | names, units, facilities of [`log`] |
 //! | [`spool`] | files: queues, journal, asks, lock; fsync order | names |
 //! | [`cmd`] | external commands: argv, running, parsing | names |
-//! | [`log`] | syslog lines | names |
+//! | [`log`] | syslog lines, here and at a log host | names |
 //! | [`transport`] | a peer's dropbox | names, durable files of [`spool`] |
 //! | [`host`] | steps made real, on ZFS and zones | [`cmd`], [`stream`], [`transport`], [`job`], [`config`] |
 //! | [`daemon`] | the loop, the engine, the words between hosts | all but [`cli`] |
@@ -88,7 +88,7 @@
 //! | a daemon killed at any command or journal line loses nothing | `tests/crash.rs` |
 //! | a journal cut anywhere is its whole lines | `spool/journal.rs`: `cut_at_every_byte_it_holds_the_whole_lines_before_the_cut` |
 //! | whatever is dropped ends in one place, and nothing dropped stops the daemon | `spool/incoming.rs`: `whatever_is_no_request_ends_in_rejected_with_a_reason` |
-//! | one outcome line for each job and host | `log/outcome.rs`, and on rsyslogd `tests/syslog.rs` |
+//! | one outcome line for each job and host | `log/outcome.rs`, and on rsyslogd `tests/syslog.rs`; at a log host that was down meanwhile `tests/loghost/` |
 //! | a stream that ZFS must not see is stopped before it | `stream/tests.rs` |
 //! | an offer that does not fit is refused with every reason | `host/check/*.rs`, beside each rule |
 //! | `plan` leaves both hosts byte for byte as they were | `tests/plan.rs` |

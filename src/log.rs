@@ -11,6 +11,7 @@
 //! sockets only.
 
 use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use syslog::{Formatter3164, LogFormat};
 
@@ -20,6 +21,7 @@ mod level;
 pub mod line;
 mod local;
 pub mod outcome;
+pub mod remote;
 
 pub use level::{Facility, FacilityError, Severity};
 pub use line::Line;
@@ -29,19 +31,23 @@ pub use outcome::{Ending, Outcome};
 pub const TAG: &str = "zmigrated";
 
 /// The way out for lines. Cheap to clone, may be used by several threads at once.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Log {
-    facility: Facility,
+    facility: Arc<Mutex<Facility>>,
     least: Severity,
-    stderr: Option<Formatter3164>,
+    stderr: Option<HostName>,
+    also: Option<Arc<Listener>>,
 }
+
+/// Hears each line, outcomes apart.
+type Listener = dyn Fn(Severity, &Line) + Send + Sync;
 
 impl Log {
     /// Opens syslog, for lines from `info` up. After the daemon has detached: Solaris drops every line,
     /// without a word, when the descriptor behind an opened log was closed.
     pub fn open(facility: Facility) -> Self {
         local::open();
-        Self { facility, least: Severity::Info, stderr: None }
+        Self { facility: Arc::new(Mutex::new(facility)), least: Severity::Info, stderr: None, also: None }
     }
 
     /// From which severity on lines are let out.
@@ -53,13 +59,19 @@ impl Log {
     /// Shows each line on stderr as well, in the frame in which a log host would get it: for the foreground.
     #[must_use]
     pub fn on_stderr(self, host: &HostName) -> Self {
-        let frame = Formatter3164 {
-            facility: self.facility.into(),
-            hostname: Some(host.to_string()),
-            process: TAG.to_owned(),
-            pid: std::process::id(),
-        };
-        Self { stderr: Some(frame), ..self }
+        Self { stderr: Some(host.clone()), ..self }
+    }
+
+    /// Lets somebody hear each line that is let out, but for outcomes: those must not get lost, and are handed
+    /// over by who keeps them. It must not wait.
+    #[must_use]
+    pub fn also(self, listener: impl Fn(Severity, &Line) + Send + Sync + 'static) -> Self {
+        Self { also: Some(Arc::new(listener)), ..self }
+    }
+
+    /// From now on lines go out under this facility.
+    pub fn set_facility(&self, facility: Facility) {
+        *self.facility.lock().unwrap_or_else(PoisonError::into_inner) = facility;
     }
 
     /// Lets a line out.
@@ -67,9 +79,23 @@ impl Log {
         if severity > self.least {
             return;
         }
+        self.write_here(severity, line);
+        if let Some(listener) = &self.also {
+            listener(severity, line);
+        }
+    }
+
+    fn write_here(&self, severity: Severity, line: &Line) {
         let text = line.to_string();
-        local::send(self.facility.code() | severity.code(), &text);
-        if let Some(frame) = &self.stderr {
+        let facility = *self.facility.lock().unwrap_or_else(PoisonError::into_inner);
+        local::send(facility.code() | severity.code(), &text);
+        if let Some(host) = &self.stderr {
+            let frame = Formatter3164 {
+                facility: facility.into(),
+                hostname: Some(host.to_string()),
+                process: TAG.to_owned(),
+                pid: std::process::id(),
+            };
             // Whole in one write, so that two daemons on one terminal don't mix. Nobody there to read it: not
             // our fault.
             let mut out = Vec::new();
@@ -80,8 +106,8 @@ impl Log {
         }
     }
 
-    /// Lets an outcome out, at its severity.
+    /// Lets an outcome out here, at its severity.
     pub fn outcome(&self, outcome: &Outcome) {
-        self.write(outcome.ending.severity(), &outcome.line());
+        self.write_here(outcome.ending.severity(), &outcome.line());
     }
 }

@@ -221,6 +221,34 @@ fn usage_that_is_wrong_exits_2_and_help_0() {
 }
 
 #[test]
+fn completions_need_no_configuration_and_bash_completes_with_its_own() {
+    let tmp = tempfile::tempdir().unwrap();
+    let script = |shell| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zmigrate"));
+        command.args(["-c", "/nonexistent.toml", "completions", shell]);
+        command.output().map(Said::of).unwrap().expect(0, &[]).out
+    };
+    for shell in ["zsh", "fish"] {
+        let script = script(shell);
+        assert!(script.contains("rollback") && script.contains("target-is-gone"), "{shell}: {script}");
+    }
+    let file = tmp.path().join("zmigrate.bash");
+    fs::write(&file, script("bash")).unwrap();
+    let completed = |words: &str| {
+        let typed = format!(
+            ". {}; COMP_WORDS=({words}); COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 )); word=${{COMP_WORDS[-1]}}
+             _zmigrate zmigrate \"$word\" \"${{COMP_WORDS[-2]}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            file.display()
+        );
+        let said = Command::new("bash").args(["--norc", "-c", &typed]).output().map(Said::of).unwrap();
+        said.expect(0, &[]).out
+    };
+    assert_eq!(completed("zmigrate roll"), "rollback\n");
+    assert_eq!(completed("zmigrate rollback --tar"), "--target-is-gone\n");
+    assert_eq!(completed("zmigrate peer --role r"), "receive\n");
+}
+
+#[test]
 fn a_bad_request_file_is_refused_with_all_faults_at_once_and_nothing_is_dropped() {
     let host = Host::new();
     drop(host.spool());

@@ -40,6 +40,8 @@ const KNOWS: &[Row] = &[
             ("job::path", "zonepaths that a peer may use"),
             ("job::sheet", "the reader of TOML with places, shared with requests"),
             ("job::units", "durations and sizes are written as in requests"),
+            ("log::Facility", "one list of facilities for the file and the lines"),
+            ("log::remote", "a log host's address and format"),
         ],
     },
     Row {
@@ -77,7 +79,7 @@ const KNOWS: &[Row] = &[
             ("transport", "words between hosts"),
             ("host", "steps made real"),
             ("config", "loads it"),
-            ("log", "outcomes and alerts"),
+            ("log", "outcomes and alerts; keeps those that a log host has still to be told"),
         ],
     },
     Row {
@@ -97,6 +99,7 @@ const KNOWS: &[Row] = &[
                 "cmd",
                 "`check` looks whether commands are found, `peer` shows and runs those that make an account",
             ),
+            ("log", "`check` tells the log host a line; `status` names it"),
         ],
     },
 ];

@@ -20,6 +20,7 @@ mod ask;
 mod cancel;
 mod check;
 mod clock;
+mod completions;
 mod context;
 mod error;
 mod find;
@@ -63,7 +64,7 @@ pub use error::CliError;
         zmigrate watch                      see it move\n  \
         zmigrate finish dbbackup            take the old copy away, some days later"
 )]
-struct Line {
+pub struct Line {
     /// The configuration
     #[arg(short, long, global = true, value_name = "FILE", default_value = config::FILE)]
     config: PathBuf,
@@ -183,6 +184,16 @@ enum Verb {
             Exit status: 0 done, or left to you and said so; 1 something failed or is there and differs."
     )]
     Peer(Box<peer::PeerArgs>),
+    /// Write what a shell needs to complete this command's words
+    #[command(
+        long_about = "Write a script to standard output by which a shell completes verbs, options and their values. \
+            The package puts it where each shell looks. Needs no configuration.",
+        after_help = "Examples:\n  \
+            zmigrate completions bash > /usr/share/bash-completion/completions/zmigrate\n  \
+            zmigrate completions zsh > /usr/share/zsh/site-functions/_zmigrate\n  \
+            zmigrate completions fish > /usr/share/fish/vendor_completions.d/zmigrate.fish"
+    )]
+    Completions(completions::CompletionsArgs),
 }
 
 /// Runs the command with this process's arguments.
@@ -210,9 +221,11 @@ pub fn main_from(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) ->
 }
 
 fn run(line: &Line) -> Result<(), CliError> {
-    // It has its own words for a configuration that can't be read.
-    if let Verb::Check(args) = &line.verb {
-        return check::run(&line.config, args);
+    match &line.verb {
+        // It has its own words for a configuration that can't be read.
+        Verb::Check(args) => return check::run(&line.config, args),
+        Verb::Completions(args) => return completions::run(args),
+        _ => {}
     }
     let context = Context::load(&line.config)?;
     match &line.verb {
@@ -226,6 +239,7 @@ fn run(line: &Line) -> Result<(), CliError> {
         Verb::Finish(args) => finish::run(&context, args),
         Verb::Check(args) => check::run(&line.config, args),
         Verb::Peer(args) => peer::run(&context, args),
+        Verb::Completions(args) => completions::run(args),
     }
 }
 

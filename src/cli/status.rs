@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
 
+use crate::log::remote::Address;
 use crate::spool::Place;
 
 use super::context::{Context, print, print_json};
@@ -32,6 +33,8 @@ struct Answer<'r> {
     v: u32,
     /// The daemon's pid, or null.
     daemon: Option<i32>,
+    /// Outcomes that the log host has still to be told.
+    unsent: usize,
     jobs: &'r [Report],
 }
 
@@ -48,15 +51,33 @@ pub fn run(context: &Context, args: &StatusArgs) -> Result<(), CliError> {
         }
         None => all(context, args.all, now)?,
     };
+    let unsent = context.spool.outbox().waiting()?.len();
     if args.json {
-        return print_json(&Answer { v: 1, daemon: context.spool.daemon()?, jobs: &reports });
+        return print_json(&Answer { v: 1, daemon: context.spool.daemon()?, unsent, jobs: &reports });
     }
     context.warn_without_daemon("this is how things were left")?;
     match (&args.job, &reports[..]) {
         (Some(_), [report]) => print(&detail(report)),
         (_, []) => print(if args.all { "no jobs\n" } else { "no active jobs\n" }),
         _ => print(&list(&reports, now)),
+    }?;
+    match unsent_text(unsent, context.config.syslog.remote.as_ref()) {
+        Some(text) if args.job.is_none() => print(&text),
+        _ => Ok(()),
     }
+}
+
+/// What the log host has still to be told.
+fn unsent_text(unsent: usize, remote: Option<&Address>) -> Option<String> {
+    let outcomes = match unsent {
+        0 => return None,
+        1 => "1 outcome waits".to_owned(),
+        n => format!("{n} outcomes wait"),
+    };
+    Some(match remote {
+        Some(remote) => format!("{outcomes} to be sent to {remote}\n"),
+        None => format!("{outcomes} for a log host, and no [syslog] remote is configured\n"),
+    })
 }
 
 fn all(context: &Context, ended: bool, now: DateTime<Utc>) -> Result<Vec<Report>, CliError> {
@@ -254,6 +275,15 @@ db-20070518T033600Z-7f3a  source  zhost1  zhost2  send  2007-05-18T03:37:00Z  1m
     error, 3 tries in a row: cp: no
 ";
         assert_eq!(list(&[waits], at(180)), want);
+    }
+
+    #[test]
+    fn outcomes_that_wait_for_the_log_host_are_counted() {
+        let remote: Address = "tcp://loghost".parse().unwrap();
+        let said = |n, remote| unsent_text(n, remote).unwrap_or_default();
+        assert_eq!(said(0, Some(&remote)), "");
+        assert_eq!(said(1, Some(&remote)), "1 outcome waits to be sent to tcp://loghost:514\n");
+        assert_eq!(said(2, None), "2 outcomes wait for a log host, and no [syslog] remote is configured\n");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod argv;
 mod child;
 mod drain;
 pub mod ifconfig;
+pub mod netstat;
 pub mod output;
 pub mod parse;
 pub mod pkg;

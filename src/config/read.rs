@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Accept, Commands, Config, Facility, Jobs, Scratch, Syslog, peer};
-use super::{COMMAND_PATH, COMMAND_TIMEOUT, DOUBT_AFTER, FACILITY, LIMITPRIV, OFFERS, PARALLEL};
+use super::{Accept, Commands, Config, Jobs, Scratch, Syslog, peer};
+use super::{
+    COMMAND_PATH, COMMAND_TIMEOUT, DOUBT_AFTER, ENTERPRISE, FACILITY, FORMAT, LIMITPRIV, OFFERS, PARALLEL,
+};
 use super::{PART, SCRATCH, SCRATCH_MAX, SPOOL};
 use crate::job::fault::Fault;
 use crate::job::name::{Bytes, DatasetName, HostName};
 use crate::job::path;
 use crate::job::sheet::{Section, Sheet};
 use crate::job::units;
+use crate::log::Facility;
+use crate::log::remote::{Address, Format};
 
 const MIB: u64 = 1 << 20;
 
@@ -85,23 +89,13 @@ fn part(text: &str) -> Result<Bytes, String> {
 }
 
 fn syslog(mut section: Section<'_>) -> Syslog {
-    let facility = section.text("facility", facility).unwrap_or(FACILITY);
-    section.not_yet("remote", "leave it out, and let /etc/syslog.conf forward to the log host");
-    let _rfc3164: Option<()> = section.text("format", |text| match text {
-        "rfc3164" => Ok(()),
-        "rfc5424" => Err("\"rfc5424\" is not in this version: use \"rfc3164\", or leave it out".to_owned()),
-        other => Err(format!("'{}' is unknown, expected `rfc3164`", other.escape_debug())),
-    });
+    let facility = section.text("facility", str::parse::<Facility>).unwrap_or(FACILITY);
+    let remote = section.text("remote", str::parse::<Address>);
+    let formats = [("rfc3164", Format::Rfc3164), ("rfc5424", Format::Rfc5424)];
+    let format = section.word("format", &formats).unwrap_or(FORMAT);
+    let enterprise = section.count("enterprise", 1..=u32::MAX).unwrap_or(ENTERPRISE);
     section.close();
-    Syslog { facility }
-}
-
-fn facility(text: &str) -> Result<Facility, String> {
-    let all =
-        [Facility::Daemon, Facility::User, Facility::Auth].into_iter().chain((0..8).map(Facility::Local));
-    all.into_iter().find(|facility| facility.name() == text).ok_or_else(|| {
-        format!("'{}' is unknown, expected daemon, user, auth, or local0 to local7", text.escape_debug())
-    })
+    Syslog { facility, remote, format, enterprise }
 }
 
 fn commands(mut section: Section<'_>) -> Commands {

@@ -129,5 +129,9 @@ pub fn tell(context: &Arc<Context>, rejection: &Rejection) {
     let mut outcome = Outcome::new(Ending::Rejected, context.config().host.clone(), Utc::now());
     outcome.request = Some(rejection.name.clone());
     outcome.error = Some(rejection.reason.replace('\n', " "));
+    // On disk before anybody hears of it: it has no journal from which it would be told again.
+    if let Err(error) = context.loghost.keep_rejection(&context.config().syslog, &outcome) {
+        context.hold("outbox", &error);
+    }
     context.log.outcome(&outcome);
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::bandwidth::Bandwidth;
 use super::bell::Bell;
+use super::loghost::Loghost;
 use crate::cmd::Programs;
 use crate::config::Config;
 use crate::host::check::Reserved;
@@ -26,6 +27,8 @@ pub struct Context {
     pub spool: Spool,
     /// syslog, and stderr in the foreground.
     pub log: Log,
+    /// What is to be told the log host.
+    pub loghost: Arc<Loghost>,
     /// Rung when something may have changed.
     pub bell: Bell,
     /// The limit over all copies.
@@ -66,11 +69,12 @@ struct Register {
 
 impl Context {
     /// For a daemon that has opened its spool.
-    pub fn new(config: Config, spool: Spool, log: Log) -> Self {
+    pub fn new(config: Config, spool: Spool, log: Log, loghost: Arc<Loghost>) -> Self {
         Self {
             config: RwLock::new(Arc::new(config)),
             spool,
             log,
+            loghost,
             bell: Bell::default(),
             bandwidth: Bandwidth::default(),
             stop: AtomicBool::new(false),
@@ -86,8 +90,10 @@ impl Context {
 
     /// A refreshed configuration: from the next look on it counts.
     pub fn set_config(&self, config: Config) {
+        self.log.set_facility(config.syslog.facility);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         self.bell.ring();
+        self.loghost.refresh();
     }
 
     /// The commands, by the configuration as it is now.

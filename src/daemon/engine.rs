@@ -46,6 +46,9 @@ pub struct Engine {
     /// When the step that is due became so, in this process.
     due_since: Instant,
     alerted: Option<Instant>,
+    /// The outcome line is out, and, behind the journal's `reported`, released for the log host: in this process.
+    told: bool,
+    released: bool,
     status: Option<crate::job::status::Status>,
 }
 
@@ -70,6 +73,8 @@ impl Engine {
             error: None,
             due_since: Instant::now(),
             alerted: None,
+            told: false,
+            released: false,
             status: None,
         }
     }
@@ -196,19 +201,36 @@ impl Engine {
         (Utc::now() - since).to_std().unwrap_or_default()
     }
 
-    /// The verdict is known: one line for the log host, once.
+    /// The verdict is known: one line for syslog and one for the log host, once.
     fn report(&mut self) -> Result<(), SpoolError> {
-        let phase = self.job.phase;
         // An ok of the target is certain only with the ack: until then `revoked` may still come.
-        let certain = phase.verdict().is_some();
-        if self.job.reported || !certain {
+        if self.job.phase.verdict().is_none() {
             return Ok(());
         }
-        self.context.log.outcome(&report::outcome(&self.job, Utc::now()));
-        let now = Utc::now();
-        // A crash between the two lines tells it twice, which is better than never.
-        self.journal.append(now, &Event::Reported)?;
-        self.fold(now, &Event::Reported);
+        if !self.job.reported {
+            // By the verdict's time: told again after a crash, it is the same line.
+            let ended = self.job.times.verdict.unwrap_or_else(Utc::now);
+            let outcome = report::outcome(&self.job, ended);
+            if !self.told {
+                self.context.log.outcome(&outcome);
+                self.told = true;
+            }
+            // Kept before the journal says that it was told, sent after: a crash in between keeps it once more, under
+            // the same name. syslog(3C) may hear it twice, which is better than never.
+            self.context.loghost.hold(
+                &self.context.config().syslog,
+                &self.job.id,
+                self.job.role,
+                &outcome,
+            )?;
+            let now = Utc::now();
+            self.journal.append(now, &Event::Reported)?;
+            self.fold(now, &Event::Reported);
+        }
+        if !self.released {
+            self.context.loghost.release(&self.job.id, self.job.role)?;
+            self.released = true;
+        }
         Ok(())
     }
 

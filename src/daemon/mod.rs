@@ -17,6 +17,7 @@ use crate::spool::incoming::Incoming;
 use crate::spool::{Spool, SpoolError};
 use context::Context;
 use exit::{Failed, Ready, Side};
+use loghost::Loghost;
 
 pub mod admit;
 pub mod bandwidth;
@@ -27,6 +28,7 @@ pub mod engine;
 pub mod exit;
 pub mod finish;
 pub mod jobs;
+pub mod loghost;
 pub mod offers;
 pub mod perform;
 pub mod report;
@@ -112,18 +114,14 @@ fn open(args: &Args) -> Result<Arc<Context>, Failed> {
     };
     let spool = Spool::open(&config.spool).map_err(failed)?;
     // After the last fork and before anything is said.
-    let facility = config
-        .syslog
-        .facility
-        .name()
-        .parse()
-        .map_err(|error| Failed::new(exit::CONFIG, anyhow::anyhow!("{error}")))?;
-    let mut log = Log::open(facility);
+    let loghost = Arc::new(Loghost::new(config.host.clone(), spool.outbox()));
+    let hears = Arc::clone(&loghost);
+    let mut log = Log::open(config.syslog.facility).also(move |severity, line| hears.hear(severity, line));
     if !args.detach {
         log = log.on_stderr(&config.host);
     }
     make_directories(&config).map_err(|error| Failed::new(exit::FATAL, error))?;
-    let context = Context::new(config, spool, log);
+    let context = Context::new(config, spool, log, loghost);
     dropboxes::make(&context);
     Ok(Arc::new(context))
 }
@@ -146,6 +144,11 @@ fn run(context: Arc<Context>, config_file: &Path, ready: Ready) -> ExitCode {
         ready.fail(exit::FATAL);
         return ExitCode::from(exit::FATAL);
     }
+    let speaks = Arc::clone(&context);
+    let speaker = std::thread::Builder::new().name("loghost".into());
+    if let Err(error) = speaker.spawn(move || speaks.loghost.run(&speaks)) {
+        context.hold("loghost", &error);
+    }
     if let Err(error) = jobs::take_over(&context) {
         let line = Line::new().field("event", "held").field("error", error);
         context.log.write(Severity::Alert, &line);
@@ -167,6 +170,7 @@ fn run(context: Arc<Context>, config_file: &Path, ready: Ready) -> ExitCode {
     context
         .log
         .write(Severity::Info, &Line::new().field("event", "stopped").field("host", &context.config().host));
+    context.loghost.close();
     ExitCode::SUCCESS
 }
 

@@ -100,9 +100,10 @@ fn put_answer(
 /// A job that is over: the same answer as before.
 fn answer_again(job: &Job, inbox: &JobBox) -> anyhow::Result<()> {
     let asks = inbox.has(Ack::NAME) || inbox.has(Withdraw::NAME) || inbox.has(Handoff::NAME);
-    if asks && !inbox.has_put(Verdict::NAME) {
+    if asks {
         let known = job.verdict.clone().unwrap_or_default();
-        inbox.put(Verdict::NAME, &message::seal(&job.id, Verdict { acked: true, ..known }))?;
+        let bytes = message::seal(&job.id, Verdict { acked: true, ..known });
+        words::put_where_missing::<Verdict>(inbox, &bytes)?;
     }
     if job.ended() == Some(Ended::Refused) && !inbox.has_put(Answer::NAME) {
         words::put_answer(inbox, job, Reply::Refused(job.refusals.clone()))?;

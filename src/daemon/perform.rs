@@ -41,6 +41,8 @@ pub struct Memory {
     pub progress: Progress,
     /// Target: everything is here.
     pub received: Option<std::collections::BTreeMap<DatasetName, Guid>>,
+    /// Target: what this host's ZFS takes; asked once.
+    pub features: Option<crate::stream::FeatureSet>,
     /// When progress was put last.
     pub reported: Option<Instant>,
     /// What needs an operator.
@@ -166,7 +168,7 @@ fn install(at: &At<'_>, step: Install) -> Result<Done, StepError> {
         Install::Rename => target.rename(),
         Install::Quotas => target.quotas(),
         Install::Mount => target.mount(),
-        Install::Route => route::ensure(at.programs, at.job.request.target.route.as_ref()),
+        Install::Route => route::ensure(at.programs, at.job),
         Install::Configure => target.configure(),
         Install::Attach => target.attach(),
         Install::Boot => target.boot(),

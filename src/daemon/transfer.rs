@@ -6,13 +6,12 @@ use super::perform::{At, Memory, dropbox, inbox, layout, limit_passed, nothing_a
 use super::{dropboxes, words};
 use crate::host::receive::{Receive, Received};
 use crate::host::send::{Send, Sent};
-use crate::host::{Done, StepError};
+use crate::host::{Done, StepError, features};
 use crate::job::event::{Cause, Event};
 use crate::job::layout::{entry_name, stems, travel_order};
 use crate::job::message::{self, Failure, Handoff, Message, Progress, Reply, Revoked, Withdraw};
 use crate::job::step::Step;
 use crate::log::Severity;
-use crate::stream::FeatureSet;
 
 /// Progress is put this often at most, but for what the source waits for.
 const REPORT: Duration = Duration::from_millis(500);
@@ -69,10 +68,7 @@ pub fn send(at: &At<'_>) -> Result<Done, StepError> {
 pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
     let job = at.job;
     let inbox = inbox(at.config, job)?;
-    if memory.put != Some(job.serial) || !inbox.has_put(message::Answer::NAME) {
-        words::put_answer(&inbox, job, Reply::Accepted)?;
-        memory.put = Some(job.serial);
-    }
+    words::put_answer(&inbox, job, Reply::Accepted)?;
     if let Some(reason) = words::withdrawal(at, &inbox)? {
         return Ok(words::withdrawn(&reason));
     }
@@ -108,6 +104,10 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
         return Ok(Done::wait(format!("the first part from {}", job.peer)));
     }
     at.config.accept.get(&job.peer).ok_or_else(|| nothing_accepted(at))?;
+    let features = match memory.features {
+        Some(features) => features,
+        None => *memory.features.insert(features::ask(at.programs)?),
+    };
     let mut progress = std::mem::take(&mut memory.progress);
     let reported = std::cell::Cell::new(memory.reported);
     let report = |progress: &Progress, at_once: bool| {
@@ -122,8 +122,7 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
         job,
         layout: &layout,
         inbox: &inbox,
-        // Deduplicated streams are never sent by us and not every receiver bounds them.
-        features: FeatureSet::ILLUMOS.without(FeatureSet::DEDUP.with(FeatureSet::DEDUPPROPS)),
+        features,
         live: at.live,
         report: &report,
         wait: &|at_most| {

@@ -287,6 +287,12 @@ pub fn scratch_room(config: &crate::config::Config) -> ScratchRoom {
 /// Target: a later offer for the same job.
 pub fn reoffered(at: &At<'_>, inbox: &JobBox) -> Result<Option<Done>, StepError> {
     let offer = read::<Offer>(at, inbox)?;
+    // Once it is answered it is done with. Where an old one came again, in the place of a new one, the source would
+    // believe that its new one lies there.
+    let answered = at.job.phase == Phase::Receive;
+    if offer.as_ref().is_some_and(|o| o.serial < at.job.serial || answered && o.serial == at.job.serial) {
+        inbox.remove(Offer::NAME);
+    }
     // Another zone under the same id would be another job.
     let newer = offer.filter(|o| o.serial > at.job.serial && o.request.zone == *at.job.zone() && !o.plan);
     Ok(newer.map(|offer| Done::Event(Event::Reoffered { offer: Box::new(offer) })))
@@ -315,7 +321,15 @@ pub fn withdrawn(reason: &str) -> Done {
 /// Target: puts an answer to the offer of the journal.
 pub fn put_answer(inbox: &JobBox, job: &Job, verdict: Reply) -> Result<(), StepError> {
     let answer = Answer { serial: job.serial, verdict, findings: Vec::new(), commands: Vec::new() };
-    Ok(inbox.put(Answer::NAME, &message::seal(&job.id, answer))?)
+    put_where_missing::<Answer>(inbox, &message::seal(&job.id, answer))
+}
+
+/// It is looked at again and again, and written only where it is not so; a damaged or an old one is not so.
+pub fn put_where_missing<T: Message>(inbox: &JobBox, bytes: &[u8]) -> Result<(), StepError> {
+    if inbox.read_put(T::NAME, MAX_MESSAGE).as_deref() != Some(bytes) {
+        inbox.put(T::NAME, bytes)?;
+    }
+    Ok(())
 }
 
 /// Target: the refusal.
@@ -335,12 +349,7 @@ pub fn put_receipt(at: &At<'_>) -> Result<Done, StepError> {
 pub fn put_result(at: &At<'_>, acked: bool) -> Result<(), StepError> {
     let inbox = inbox(at.config, at.job)?;
     let verdict = Verdict { acked, ..at.job.verdict.clone().unwrap_or_default() };
-    let bytes = message::seal(&at.job.id, verdict);
-    // It is looked at again and again, and written only where it is not so; a damaged one is not so.
-    if inbox.read_put(Verdict::NAME, MAX_MESSAGE).as_ref() != Some(&bytes) {
-        inbox.put(Verdict::NAME, &bytes)?;
-    }
-    Ok(())
+    put_where_missing::<Verdict>(&inbox, &message::seal(&at.job.id, verdict))
 }
 
 /// Target: the result stands; waits until the source has taken it.

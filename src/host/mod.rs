@@ -16,6 +16,7 @@ use crate::job::retry::ErrorKind;
 use crate::transport::TransportError;
 
 pub mod check;
+pub mod features;
 pub mod finish;
 pub mod live;
 pub mod os;

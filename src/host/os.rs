@@ -58,6 +58,8 @@ enum Shape {
     SmartOs(String),
     /// `illumos-<hash>`, OpenIndiana's and others'.
     Illumos,
+    /// `tribblix-m34` (unverified)
+    Tribblix,
     /// None of these.
     Other,
 }
@@ -82,6 +84,9 @@ impl Shape {
         if version.starts_with("illumos-") {
             return Some(Shape::Illumos);
         }
+        if version.starts_with("tribblix-") {
+            return Some(Shape::Tribblix);
+        }
         let numbers: Vec<u32> = version.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
         (numbers.len() > 1 && numbers[0] == 11).then_some(Shape::Solaris11(numbers))
     }
@@ -93,9 +98,15 @@ impl Shape {
             Shape::OmniOs(_) => "OmniOS",
             Shape::SmartOs(_) => "SmartOS",
             Shape::Illumos => "illumos",
+            Shape::Tribblix => "Tribblix",
             Shape::Other => "another system",
         }
     }
+}
+
+/// Is a host whose `uname -v` is `version` known to be an illumos?
+pub fn is_illumos(version: &str) -> bool {
+    matches!(Shape::of(version), Shape::OmniOs(_) | Shape::SmartOs(_) | Shape::Illumos | Shape::Tribblix)
 }
 
 /// Compares two hosts' levels.

@@ -71,14 +71,13 @@ pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
     }
     lines.extend(layout.roots().map(|root| argv::rename(&root.quarantine, &root.target).to_string()));
     let there = |i: usize| layout.datasets[i].target.clone();
-    for turn in [Turn::Limit, Turn::Guard, Turn::Canmount] {
+    for turn in [Turn::Limit, Turn::Guard] {
         lines.extend(set(turn, &there, true));
     }
-    let default: Vec<_> =
-        (0..layout.datasets.len()).filter(|&i| !wanted.is_own(i, "canmount")).map(there).collect();
-    if !default.is_empty() {
-        lines.push(argv::inherit_received("canmount", &default).to_string());
-    }
+    lines.extend(wanted.canmount().into_iter().map(|(own, datasets)| match own {
+        Some(value) => argv::set("canmount", value, &datasets).to_string(),
+        None => argv::inherit_received("canmount", &datasets).to_string(),
+    }));
     for (i, placed) in layout.datasets.iter().enumerate() {
         let value = |property| wanted.value(i, property).unwrap_or_default();
         if value("mountpoint").starts_with('/') && value("canmount") == "on" && value("zoned") != "on" {

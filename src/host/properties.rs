@@ -81,6 +81,21 @@ impl<'a> Wanted<'a> {
         groups.into_iter().map(set).collect()
     }
 
+    /// canmount as on the source, where all is in its place: the value, `None` for the default, and the datasets that
+    /// get it. In the order in which mountpoints lie within each other: a host that loses power between two of them
+    /// mounts at its boot what has it already, and an inner one must not come to lie where an outer one goes.
+    pub fn canmount(&self) -> Vec<(Option<&str>, Vec<DatasetName>)> {
+        let mut groups: BTreeMap<(usize, Option<&str>), Vec<DatasetName>> = BTreeMap::new();
+        for (i, placed) in self.layout.datasets.iter().enumerate() {
+            let mountpoint = self.value(i, "mountpoint").unwrap_or_default();
+            // Of a path within another one, the longer has more parts; what is no path does not mount itself.
+            let depth = mountpoint.split('/').filter(|part| !part.is_empty()).count();
+            let own = self.value(i, "canmount").filter(|_| self.is_own(i, "canmount"));
+            groups.entry((depth, own)).or_default().push(placed.target.clone());
+        }
+        groups.into_iter().map(|((_, own), datasets)| (own, datasets)).collect()
+    }
+
     /// What differs where the datasets are now, of the turns that depend on the place: each value that is not
     /// set on the dataset and comes out different from the source's. `now` is in the layout's order.
     pub fn differing(&self, now: &[Now]) -> Vec<Set> {
@@ -186,6 +201,25 @@ mod tests {
 
     fn request() -> Request {
         Request::new(ZoneName::new("z").unwrap(), HostName::new("b").unwrap())
+    }
+
+    #[test]
+    fn an_outer_mountpoint_gets_its_canmount_before_an_inner_one() {
+        let local = |value| ("canmount", value, Source::Local);
+        let default = ("canmount", "on", Source::Default);
+        let at = |mountpoint| ("mountpoint", mountpoint, Source::Local);
+        let datasets = [
+            dataset("data/zones/z", &[at("/zones/z"), default.clone()]),
+            dataset("data/zones/z/ROOT", &[at("legacy"), local("noauto")]),
+            dataset("data/zones/z/ROOT/zbe", &[at("/zones/z/root"), local("on")]),
+        ];
+        let layout = layout(&["data/zones/z", "data/zones/z/ROOT", "data/zones/z/ROOT/zbe"]);
+        let wanted = Wanted::new(&layout, &datasets, &request(), "/zones/z", "/zones/z");
+        let target = |i: usize| vec![layout.datasets[i].target.clone()];
+        assert_eq!(
+            wanted.canmount(),
+            [(Some("noauto"), target(1)), (None, target(0)), (Some("on"), target(2))]
+        );
     }
 
     #[test]

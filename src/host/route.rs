@@ -1,23 +1,53 @@
 //! Target: the shared-IP workaround of 2007. A default route is accepted only while an address covers its
 //! gateway; so the global zone has one for a moment, and the route stays when it goes.
+//!
+//! Whose the route is can't be seen on it, and a crash may come between adding it and journaling that. So it is
+//! looked for before anything is changed, in the recheck, and the answer is in the journal by the time it is added: a
+//! route that was missing then is this job's, whether or not the line that says so was still written.
 
 use super::{Done, StepError};
 use crate::cmd::ifconfig::{self, Interface};
 use crate::cmd::route::{self, RouteOutcome};
-use crate::cmd::{Programs, RunError};
+use crate::cmd::{Programs, RunError, netstat};
 use crate::job::event::Event;
+use crate::job::record::Job;
 use crate::job::request::Route;
 use crate::job::step::Install;
 
-/// The note by which undo knows that the route is this job's.
-pub const ADDED: &str = "added";
+/// The recheck's note: the route that is wanted was not there.
+const MISSING: &str = "route missing";
+/// The route step's note: the route is this job's.
+const ADDED: &str = "added";
 
-/// Ensures the route. The note says whether it was added by us.
+/// The recheck's note for the journal. Changes nothing.
+///
+/// # Errors
+/// When netstat fails or can't be understood.
+pub fn look(programs: &Programs, wanted: Option<&Route>) -> Result<Option<String>, StepError> {
+    let Some(wanted) = wanted else { return Ok(None) };
+    let is_there = netstat::default_gateways(programs)?.contains(&wanted.gateway());
+    Ok((!is_there).then(|| MISSING.to_owned()))
+}
+
+/// Was the route missing before this job touched anything? Journals from before the recheck noted it don't say.
+fn was_missing(job: &Job) -> bool {
+    job.installed.get(&Install::Recheck).is_some_and(|note| note.as_deref() == Some(MISSING))
+}
+
+/// Is the route this job's, to be taken away on the way back from the step, done or only begun?
+fn is_ours(job: &Job) -> bool {
+    match job.installed.get(&Install::Route) {
+        Some(note) => note.as_deref() == Some(ADDED),
+        None => was_missing(job),
+    }
+}
+
+/// Ensures the route. The note says whether it is ours.
 ///
 /// # Errors
 /// Permanent when the interface is in use or the route can't be had.
-pub fn ensure(programs: &Programs, wanted: Option<&Route>) -> Result<Done, StepError> {
-    let Some(wanted) = wanted else { return Ok(super::target::done(Install::Route)) };
+pub fn ensure(programs: &Programs, job: &Job) -> Result<Done, StepError> {
+    let Some(wanted) = &job.request.target.route else { return Ok(super::target::done(Install::Route)) };
     let mut outcome = add(programs, wanted)?;
     if outcome == RouteOutcome::Unreachable {
         let interface = interface(wanted)?;
@@ -30,6 +60,8 @@ pub fn ensure(programs: &Programs, wanted: Option<&Route>) -> Result<Done, StepE
     unplumb(programs, wanted)?;
     let added = match outcome {
         RouteOutcome::Done => Some(ADDED.to_owned()),
+        // By a daemon that was killed before it could say so.
+        RouteOutcome::AlreadyThere if was_missing(job) => Some(ADDED.to_owned()),
         RouteOutcome::AlreadyThere => None,
         other => {
             let text = format!(
@@ -43,13 +75,14 @@ pub fn ensure(programs: &Programs, wanted: Option<&Route>) -> Result<Done, StepE
     Ok(Done::Event(Event::Installed { step: Install::Route, note: added }))
 }
 
-/// Takes the route away again, and an address that a crash left.
+/// Takes the route away again, if it is ours, and an address that a crash left.
 ///
 /// # Errors
 /// What route or ifconfig said.
-pub fn undo(programs: &Programs, wanted: &Route, added: bool) -> Result<(), StepError> {
+pub fn undo(programs: &Programs, job: &Job) -> Result<(), StepError> {
+    let Some(wanted) = &job.request.target.route else { return Ok(()) };
     unplumb(programs, wanted)?;
-    if added {
+    if is_ours(job) {
         let argv = route::delete_default(wanted.gateway());
         let output = programs.run(&argv)?;
         if !matches!(RouteOutcome::of(&output), RouteOutcome::Done | RouteOutcome::NotThere) {

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::properties::{Now, Set, Wanted};
-use super::{Done, StepError, check, source};
+use super::{Done, StepError, check, route, source};
 use crate::cmd::zfs::property::Turn;
 use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::cmd::zoneadm::{AttachMode, ZoneFault, ZoneLine, ZoneState};
@@ -113,11 +113,11 @@ impl Target<'_> {
         let from = self.job.survey.as_ref().map(|s| s.zone.zonepath.as_str()).unwrap_or_default();
         let overrides = &self.job.request.target.properties;
         reasons.extend(check::judge_properties(&self.job.datasets, overrides, from, self.zonepath()));
-        if reasons.is_empty() {
-            Ok(done(Install::Recheck))
-        } else {
-            Err(StepError::permanent(reasons.join("; ")))
+        if !reasons.is_empty() {
+            return Err(StepError::permanent(reasons.join("; ")));
         }
+        let note = route::look(self.programs, self.job.request.target.route.as_ref())?;
+        Ok(Done::Event(Event::Installed { step: Install::Recheck, note }))
     }
 
     /// canmount=noauto first, then what is set on each dataset itself, mountpoint and shares last: nothing mounts.
@@ -225,15 +225,15 @@ impl Target<'_> {
 
     /// canmount as on the source: all is in its place, and setting it on what is mounted would mount it anew.
     fn canmount(&self, wanted: &Wanted<'_>) -> Result<(), StepError> {
-        let here = |i: usize| self.layout.datasets[i].target.clone();
-        for set in wanted.own(Turn::Canmount, here) {
-            self.set(&set)?;
-        }
-        let default = (0..self.layout.datasets.len()).filter(|&i| !wanted.is_own(i, "canmount")).map(here);
-        for datasets in default.collect::<Vec<_>>().chunks(AT_ONCE) {
-            // canmount is not inheritable, so a plain `zfs inherit` refuses it; -S takes the local value away
-            // (observed on zfs-fuse; illumos zfs_do_inherit checks `received` first).
-            Zfs::new(self.programs).run(&argv::inherit_received("canmount", datasets))?;
+        for (own, datasets) in wanted.canmount() {
+            for datasets in datasets.chunks(AT_ONCE) {
+                // canmount is not inheritable, so a plain `zfs inherit` refuses it; -S takes the local value away
+                // (observed on zfs-fuse; illumos zfs_do_inherit checks `received` first).
+                Zfs::new(self.programs).run(&match own {
+                    Some(value) => argv::set("canmount", value, datasets),
+                    None => argv::inherit_received("canmount", datasets),
+                })?;
+            }
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::cmd::{zoneadm, zonecfg};
 use crate::job::event::Event;
 use crate::job::message::Verdict;
 use crate::job::name::{Bytes, DatasetName};
-use crate::job::step::{Install, Undo};
+use crate::job::step::Undo;
 
 /// Ensures one step of the way back.
 ///
@@ -51,14 +51,7 @@ pub fn undo(target: &Target<'_>, step: Undo, age: Duration) -> Result<Done, Step
             Err(StepError::transient(format!("zone '{zone}' is {state}")))
         }
         (Undo::Unroute, _) => {
-            if let Some(wanted) = &target.job.request.target.route {
-                let added = target
-                    .job
-                    .installed
-                    .get(&Install::Route)
-                    .is_some_and(|note| note.as_deref() == Some(route::ADDED));
-                route::undo(target.programs, wanted, added)?;
-            }
+            route::undo(target.programs, target.job)?;
             Ok(undone(Vec::new(), None))
         }
         (Undo::Shelve, _) => match shelve(target)? {

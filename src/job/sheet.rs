@@ -231,13 +231,6 @@ impl<'s> Section<'s> {
             .collect()
     }
 
-    /// A key of the design that this version does not have. `instead` says what to do now.
-    pub fn not_yet(&mut self, key: &'static str, instead: &str) {
-        if let Some(value) = self.take(key) {
-            value.fault(&format!("not in this version: {instead}"));
-        }
-    }
-
     /// Makes keys known that are another value's to judge.
     pub fn known(&mut self, keys: &[&'static str]) {
         self.asked.extend(keys);

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 /// How much a line matters, by who has to act: the most urgent is the least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -36,6 +34,28 @@ impl From<Severity> for syslog::Severity {
 }
 
 impl Severity {
+    /// All of them, the most urgent first.
+    pub const ALL: [Severity; 6] = [
+        Severity::Alert,
+        Severity::Err,
+        Severity::Warning,
+        Severity::Notice,
+        Severity::Info,
+        Severity::Debug,
+    ];
+
+    /// Its name, as in syslog.conf.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Alert => "alert",
+            Severity::Err => "err",
+            Severity::Warning => "warning",
+            Severity::Notice => "notice",
+            Severity::Info => "info",
+            Severity::Debug => "debug",
+        }
+    }
+
     /// Its number, the same on every system (RFC 5424, section 6.2.1).
     pub(super) fn code(self) -> libc::c_int {
         syslog::Severity::from(self) as libc::c_int
@@ -44,8 +64,7 @@ impl Severity {
 
 /// Where syslogd sorts a line to. Holds one of the names that Linux, illumos and Solaris all have and that a
 /// program may use: `kern` is the kernel's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facility(&'static str);
 
 /// A facility's name that is none.
@@ -63,11 +82,6 @@ const NAMES: [&str; 16] = [
 impl Facility {
     /// The default: what `/etc/syslog.conf` sends to /var/adm/messages from `notice` up.
     pub const DAEMON: Facility = Facility("daemon");
-
-    /// Its name, as in syslog.conf.
-    pub fn name(self) -> &'static str {
-        self.0
-    }
 
     /// Its number for syslog(3C), already shifted. Systems agree but for `cron`: 15 on Solaris, 9 elsewhere
     /// (illumos `sys/syslog.h`).
@@ -88,19 +102,6 @@ impl FromStr for Facility {
             .find(|name| *name == text)
             .map(Self)
             .ok_or_else(|| FacilityError(text.escape_debug().take(40).collect()))
-    }
-}
-
-impl TryFrom<String> for Facility {
-    type Error = FacilityError;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Facility> for String {
-    fn from(facility: Facility) -> String {
-        facility.0.to_owned()
     }
 }
 

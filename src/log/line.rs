@@ -10,6 +10,7 @@
 //! first, then the longest values; a value that was cut ends in `...`, a field that found no room at all is
 //! left out.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The most bytes a line's text has.
@@ -21,7 +22,7 @@ const LEAST: usize = 24;
 /// A line in the making. Its [`Display`](fmt::Display) is the text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line {
-    fields: Vec<(&'static str, String)>,
+    fields: Vec<(Cow<'static, str>, String)>,
 }
 
 impl Line {
@@ -33,7 +34,7 @@ impl Line {
     /// Adds a field at the end. The key is ours: lower-case letters, digits, `-`, `_`.
     #[must_use]
     pub fn field(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        self.fields.push((key, value.to_string()));
+        self.fields.push((Cow::Borrowed(key), value.to_string()));
         self
     }
 
@@ -45,10 +46,19 @@ impl Line {
             None => self,
         }
     }
-}
 
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Fields that were kept on disk, which only [`Message`](super::remote::Message) does.
+    pub(super) fn from_fields(fields: Vec<(String, String)>) -> Self {
+        Self { fields: fields.into_iter().map(|(key, value)| (Cow::Owned(key), value)).collect() }
+    }
+
+    /// The fields as they were added, neither escaped nor cut.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().map(|(key, value)| (key.as_ref(), value.as_str()))
+    }
+
+    /// The fields that have room, each with its value as it stands in the text.
+    pub(super) fn shown(&self) -> Vec<(&str, String)> {
         let mut texts: Vec<String> = self.fields.iter().map(|(_, value)| written(value, MAX)).collect();
         let mut total: usize =
             self.fields.iter().zip(&texts).map(|((key, _), text)| key.len() + text.len() + 2).sum();
@@ -68,14 +78,22 @@ impl fmt::Display for Line {
         }
 
         let mut len = 0;
-        for ((key, _), text) in self.fields.iter().zip(&texts) {
-            let blank = usize::from(len > 0);
-            let more = blank + key.len() + 1 + text.len();
-            if len + more > MAX {
-                continue;
+        let mut shown = Vec::new();
+        for ((key, _), text) in self.fields.iter().zip(texts) {
+            let more = usize::from(len > 0) + key.len() + 1 + text.len();
+            if len + more <= MAX {
+                len += more;
+                shown.push((key.as_ref(), text));
             }
-            len += more;
-            write!(f, "{}{key}={text}", if blank == 1 { " " } else { "" })?;
+        }
+        shown
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, (key, text)) in self.shown().into_iter().enumerate() {
+            write!(f, "{}{key}={text}", if n > 0 { " " } else { "" })?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@
 //! done/JOB/ failed/JOB/     the same folder after the job has ended
 //! rejected/NAME, NAME.reason
 //! asks/VERB.JOB       0700  what the command line asks of the daemon
+//! outbox/             0700  outcomes that a log host has still to be told
 //! lock                      one daemon a spool
 //! ```
 //!
@@ -49,6 +50,7 @@ mod error;
 pub mod incoming;
 pub mod journal;
 pub mod lock;
+pub mod outbox;
 pub mod read;
 
 pub use error::SpoolError;
@@ -120,7 +122,7 @@ pub struct Spool {
 }
 
 /// The directories below the spool and the modes they are made with.
-const FOLDERS: [(&str, u32); 7] = [
+const FOLDERS: [(&str, u32); 9] = [
     ("incoming", 0o700),
     ("active", 0o700),
     ("active/.claims", 0o700),
@@ -128,6 +130,8 @@ const FOLDERS: [(&str, u32); 7] = [
     ("failed", 0o700),
     ("rejected", 0o700),
     ("asks", 0o700),
+    (outbox::FOLDER, 0o700),
+    (outbox::HELD, 0o700),
 ];
 
 impl Spool {
@@ -178,6 +182,11 @@ impl Spool {
     /// Where the command line leaves what it asks.
     pub fn asks_dir(&self) -> PathBuf {
         self.dir.join("asks")
+    }
+
+    /// Outcomes on their way to a log host. The daemon has one of these, and no more.
+    pub fn outbox(&self) -> outbox::Outbox {
+        outbox::Outbox::new(self.dir.join(outbox::FOLDER))
     }
 
     /// The daemon's pid, or `None` when no daemon is here. Not to be called by the daemon ([`lock::holder`]).

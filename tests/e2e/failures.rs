@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::lab::ends::{Before, assert_outcomes, has_top};
-use crate::lab::{Host, Lab, Request, ZONE};
+use crate::lab::ends::{Before, assert_came_back, assert_outcomes};
+use crate::lab::{Host, Lab, Request, ZONE, wait};
 
 fn failing(command: &str, contains: &[&str], text: &str) -> Value {
     json!({"command": command, "contains": contains, "action": {"do": "fail", "text": text, "status": 1}})
@@ -82,6 +82,66 @@ fn the_detach_fails() {
 }
 
 #[test]
+fn the_survey_fails_before_the_target_has_heard_of_it() {
+    let lab = Lab::new();
+    lab.source.fault(&failing("zonecfg", &["export"], "zonecfg: no such luck"));
+    let before = Before::of(&lab.source);
+    lab.start();
+    lab.submit(&Request::new());
+    let line = lab.source.wait_outcome(0);
+    for word in ["result=failed ", "undone=yes", "step=survey", "no such luck"] {
+        assert!(line.contains(word), "no {word:?} in {line}");
+    }
+    lab.rest();
+    assert_eq!(lab.target.outcomes(), [""; 0]);
+    before.assert_as_found(&lab.source, &lab.target);
+}
+
+#[test]
+fn the_target_cannot_check() {
+    let rule = failing("zfs", &["upgrade"], "cannot open /dev/zfs: permission denied");
+    ends_as_found(|lab| lab.target.fault(&rule), &Request::new().set("", "give_up", "\"4s\""), &[]);
+}
+
+#[test]
+fn the_properties_cannot_be_read_again() {
+    // Behind the two surveys, and each time that it is tried again.
+    let lab = Lab::new();
+    for call in 3..20 {
+        let fail = json!({"do": "fail", "text": "cannot open: permission denied", "status": 1});
+        lab.source
+            .fault(&json!({"command": "zfs", "contains": ["get", "all"], "call": call, "action": fail}));
+    }
+    let before = Before::of(&lab.source);
+    lab.start();
+    lab.migrate(&Request::new().set("", "give_up", "\"4s\""));
+    let line = &lab.source.outcomes()[0];
+    assert!(line.contains("step=recapture") && line.contains("permission denied"), "{line}");
+    lab.source.no_faults();
+    before.assert_as_found(&lab.source, &lab.target);
+}
+
+#[test]
+fn a_snapshot_that_somebody_destroys_is_not_handed_off() {
+    let lab = Lab::new();
+    lab.target.fault(&failing("zfs", &["receive"], "cannot receive: out of space"));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new().set("", "give_up", "\"10s\""));
+    lab.source.wait_event(&job, "snapshotted", "");
+    let [pkgsrc, snapshot] = ["data/zones/dbbackup/pkgsrc", &format!("@zmigrate-{job}")];
+    wait("the send to be over", || {
+        // Busy until then.
+        lab.source.output("zfs", &["destroy", &format!("{pkgsrc}{snapshot}")]).status.success().then_some(())
+    });
+    lab.target.no_faults();
+    lab.outcomes();
+    let line = &lab.source.outcomes()[0];
+    assert!(line.contains("result=failed ") && line.contains("undone=yes"), "{line}");
+    before.assert_as_found(&lab.source, &lab.target);
+}
+
+#[test]
 fn the_snapshot_fails() {
     source_fails(
         &failing("zfs", &["snapshot"], "cannot create snapshot: out of space"),
@@ -147,6 +207,36 @@ fn the_zones_root_cannot_be_mounted() {
 }
 
 #[test]
+fn the_target_can_no_longer_look_when_it_is_handed_off() {
+    let lab = Lab::new();
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    lab.source.wait_event(&job, "snapshotted", "");
+    lab.target.fault(&failing("zoneadm", &["list"], "zoneadm: no such luck"));
+    lab.target.wait_event(&job, "turned-back", "recheck");
+    lab.target.no_faults();
+    lab.outcomes();
+    assert_outcomes(&lab, "failed", &["undone=yes", "step=recheck", "no such luck"]);
+    before.assert_as_found(&lab.source, &lab.target);
+}
+
+#[test]
+fn the_route_cannot_be_added() {
+    let lab = Lab::new();
+    lab.target.fault(&failing(
+        "route",
+        &["add"],
+        "add net default: gateway 192.0.2.1: insufficient privileges",
+    ));
+    let before = Before::of(&lab.source);
+    lab.start();
+    lab.migrate(&crate::routes::with_route(Request::new()));
+    assert_outcomes(&lab, "failed", &["undone=yes", "step=route"]);
+    before.assert_as_found(&lab.source, &lab.target);
+}
+
+#[test]
 fn the_configuration_fails() {
     target_fails(&failing("zonecfg", &["-f"], "zonecfg: invalid"), &["step=configure"]);
 }
@@ -190,14 +280,8 @@ fn came_back(lab: Lab, request: &Request, words: &[&str]) {
     lab.start();
     let job = lab.submit(request);
     lab.outcomes();
-    let kept = format!("data/zones/zmigrate/{job}/0");
     assert_outcomes(&lab, "failed", words);
-    assert_outcomes(&lab, "failed", &["undone=yes", "kept on zhost2: ", &kept]);
-    before.assert_at_home(&lab.source);
-    assert_eq!(lab.target.state(ZONE), None);
-    assert!(!has_top(&lab.target), "{:?}", lab.target.datasets());
-    assert!(lab.target.datasets().contains(&kept));
-    crate::lab::ends::assert_tidy(&lab.hosts());
+    assert_came_back(&lab, &before, &job);
 }
 
 #[test]
@@ -243,6 +327,24 @@ fn a_detach_that_fails_once_is_tried_again() {
 #[test]
 fn a_busy_dataset_is_renamed_later() {
     once(|lab| &lab.target, &failing_once("zfs", &["rename"], "cannot rename 'data': dataset is busy"));
+}
+
+#[test]
+fn what_is_left_to_do_behind_the_result_is_done_later() {
+    for (on, command, verb) in [(1, "zonecfg", "autoboot=true"), (1, "zfs", "destroy")] {
+        eprintln!("-- {command} {verb}");
+        let lab = Lab::new();
+        let host = lab.hosts()[on];
+        host.fault(&failing(command, &[verb], "cannot do it now: permission denied"));
+        let before = Before::of(&lab.source);
+        lab.start();
+        lab.submit(&Request::new());
+        wait("an alert", || host.told().contains("event=held").then_some(()));
+        host.no_faults();
+        lab.outcomes();
+        assert_outcomes(&lab, "ok", &[]);
+        before.assert_moved(&lab.source, &lab.target);
+    }
 }
 
 #[test]

@@ -110,26 +110,6 @@ fn commands_of_the_request_edit_the_configuration() {
 }
 
 #[test]
-fn the_workaround_of_2007_adds_the_route_and_leaves_no_interface_behind() {
-    let lab = Lab::started();
-    lab.migrate(
-        &Request::new()
-            .set("target.route", "interface", "\"nge0:99\"")
-            .set("target.route", "address", "\"192.0.2.9\"")
-            .set("target.route", "netmask", "\"255.255.255.0\"")
-            .set("target.route", "gateway", "\"192.0.2.1\""),
-    );
-    assert_outcomes(&lab, "ok", &[]);
-    let routes = lab.target.run("netstat", &["-rn"]);
-    assert!(
-        routes.lines().any(|line| line.starts_with("default") && line.contains("192.0.2.1 ")),
-        "{routes}"
-    );
-    let interfaces = lab.target.run("ifconfig", &["-a"]);
-    assert!(!interfaces.contains("nge0:99") && !interfaces.contains("192.0.2.9 "), "{interfaces}");
-}
-
-#[test]
 fn the_snapshot_can_be_named_as_in_2007() {
     let lab = Lab::new();
     let before = Before::of(&lab.source);

@@ -2,6 +2,7 @@
 //! file that is put into each peer's dropbox and taken away again.
 
 mod finding;
+mod loghost;
 mod places;
 mod receiving;
 mod sending;
@@ -29,7 +30,7 @@ use finding::{Finding, Level};
 /// Commands without which no zone can be moved.
 const COMMANDS: [&str; 6] = ["zfs", "zoneadm", "zonecfg", "zlogin", "svcs", "uname"];
 /// Those that only a request's route needs.
-const ROUTE_COMMANDS: [&str; 2] = ["route", "ifconfig"];
+const ROUTE_COMMANDS: [&str; 3] = ["route", "ifconfig", "netstat"];
 
 /// What `check` takes.
 #[derive(Debug, Args)]
@@ -90,6 +91,7 @@ fn look(context: &Context, findings: &mut Vec<Finding>) {
     if programs.has("zonename") {
         findings.push(global_zone(&programs));
     }
+    findings.extend(loghost::loghost(config, clock::now()));
     for (peer, reached_by) in &config.peers {
         match &reached_by.transport {
             Transport::Directory { dropbox } => findings.push(dropbox_of(peer, dropbox)),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Check, Judgement, listed};
+use crate::host::features;
 use crate::job::layout::{Layout, Placed};
 use crate::job::name::{DatasetName, JobId};
 use crate::job::survey::Kind;
@@ -26,6 +27,7 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
 
 fn kinds(check: &Check<'_>, judgement: &mut Judgement) {
     let newest = check.world.zpl_version;
+    let taken = features::taken(&check.world.os.version, newest);
     let mut highest = 0;
     for dataset in &check.offer.survey.datasets {
         let name = &dataset.name;
@@ -38,6 +40,11 @@ fn kinds(check: &Check<'_>, judgement: &mut Judgement) {
         if version > newest {
             judgement.refuse(format!(
                 "dataset '{name}' has filesystem version {version}, the target's ZFS takes up to {newest}"
+            ));
+        } else if !taken.contains(features::sent(dataset)) {
+            judgement.refuse(format!(
+                "dataset '{name}' makes streams with the feature {}, which the target's ZFS is not known to take",
+                features::sent(dataset).without(taken)
             ));
         }
         if let Some(cipher) = dataset.value("encryption").filter(|value| !matches!(*value, "off" | "-")) {
@@ -182,6 +189,12 @@ mod tests {
         refused("is a volume", |c| c.offer.survey.datasets[1].kind = Kind::Volume);
         refused("has filesystem version 6, the target's ZFS takes up to 5", |c| {
             c.offer.survey.datasets[1].version = Some(6);
+        });
+        refused("makes streams with the feature LARGE_DNODE", |c| {
+            local(&mut c.offer.survey.datasets[1], "dnodesize", "auto");
+            for os in [&mut c.offer.survey.os, &mut c.world.os] {
+                os.version = "11.4.42.111.0".to_owned();
+            }
         });
         refused("is encrypted (aes-256-gcm)", |c| {
             local(&mut c.offer.survey.datasets[1], "encryption", "aes-256-gcm");

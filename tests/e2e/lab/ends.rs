@@ -141,6 +141,18 @@ impl Before {
     }
 }
 
+/// It ran, or may have run, on the target: the source has it again, and the target keeps what the zone wrote to.
+#[track_caller]
+pub fn assert_came_back(lab: &Lab, before: &Before, job: &str) {
+    let kept = format!("data/zones/zmigrate/{job}/0");
+    assert_outcomes(lab, "failed", &["undone=yes", "kept on zhost2: ", &kept]);
+    before.assert_at_home(&lab.source);
+    assert_eq!(lab.target.state(ZONE), None);
+    assert!(!has_top(&lab.target), "{:?}", lab.target.datasets());
+    assert!(lab.target.datasets().contains(&kept));
+    assert_tidy(&lab.hosts());
+}
+
 /// Is it something that a migration takes away at its end?
 fn is_left(name: &str, top: &str) -> bool {
     name.starts_with(top) && name.contains('@') || name.starts_with("data/zones/zmigrate")

@@ -77,6 +77,15 @@ impl Host {
         }
     }
 
+    /// Waits until a fault has killed the daemon; it can then be started again.
+    #[track_caller]
+    pub fn wait_killed(&self) {
+        wait(&format!("the daemon on {} to be killed", self.name), || {
+            self.daemon.borrow_mut().as_mut().expect("a daemon").try_wait().expect("its end")
+        });
+        drop(self.daemon.take());
+    }
+
     /// kill -9, power off and on, and the daemon again.
     pub fn reboot(&self) {
         self.kill();
@@ -248,6 +257,13 @@ impl Host {
     /// Everything about a dataset tree that a migration must keep.
     pub fn picture(&self, top: &str) -> Picture {
         ends::picture(&run_lab(&self.lab, &["picture", &self.name, top]))
+    }
+
+    /// Has any fault struck?
+    pub fn struck(&self) -> bool {
+        let text = fs::read_to_string(self.root.join(".lab/faults.json")).unwrap_or_default();
+        let rules: Vec<Value> = serde_json::from_str(&text).unwrap_or_default();
+        rules.iter().any(|rule| rule["fired"] == true)
     }
 
     /// How often a command with this text in its line was called.

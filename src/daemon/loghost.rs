@@ -1,0 +1,429 @@
+//! The thread that speaks to the log host, so that nobody else waits for it.
+//!
+//! It is told every line that syslog is told. Lines wait in memory, a bounded number of them; the oldest go first
+//! when there are more, and how many went is told. Outcomes wait on disk ([`Outbox`]), so neither a
+//! crash nor a log host that is down for a month loses one; each is removed when it is known to have arrived.
+//!
+//! Order: as told. An outcome is the last message of its burst and is confirmed before the next one is
+//! sent, so those behind it wait, and at most one is sent again when it isn't known whether it arrived. It is then the
+//! same in every byte. What is known is said in [`remote`](crate::log::remote): over TCP that the log host has
+//! read it, over UDP that nobody refused it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::Utc;
+
+use super::bell::Bell;
+use super::context::Context;
+use crate::config::Syslog;
+use crate::job::name::{HostName, JobId};
+use crate::job::record::Role;
+use crate::log::remote::{Address, Framing, Message, Unsent, Wire};
+use crate::log::{Line, Outcome, Severity};
+use crate::spool::SpoolError;
+use crate::spool::outbox::{Outbox, Waiting};
+use crate::spool::read::ReadError;
+
+/// Lines that wait in memory: some jobs' worth, 1 MiB at the very most.
+const LINES: usize = 256;
+/// Lines of one burst.
+const BURST: usize = 64;
+/// From the first failure to the second try; doubled with each, up to [`LONGEST_PAUSE`]. News of an outcome or a
+/// refresh end a pause.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// A log host that came back should not look broken for long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How often an outcome is sent to a log host that takes it and never closes the connection, which is how it would say
+/// that it has read it. More would fill its disk with the same line.
+const UNCONFIRMED: u32 = 3;
+/// How long the daemon's end may wait for the last lines.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// When nothing is to be said. News ring the bell.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// What is to be told the log host.
+pub struct Loghost {
+    host: HostName,
+    outbox: Outbox,
+    queue: Mutex<Queue>,
+    /// Rung by all news.
+    news: Bell,
+    /// Rung by news that are worth a try at once: an outcome, a refresh, the end.
+    urgent: Bell,
+    closing: AtomicBool,
+    ended: AtomicBool,
+}
+
+#[derive(Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    dropped: u64,
+}
+
+enum Item {
+    Line(Box<Message>),
+    /// Outcomes may wait in the outbox.
+    Outbox,
+}
+
+/// What goes out over one connection.
+#[derive(Default)]
+struct Burst {
+    lines: Vec<Message>,
+    dropped: u64,
+    outcome: Option<(Waiting, Message)>,
+    /// Behind the lines the outbox was looked at.
+    looked: bool,
+}
+
+/// What became of a burst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// All of it, as far as is known.
+    Sent,
+    /// There was nothing in it, but behind it there may be.
+    Empty,
+    /// There is nothing to say.
+    Nothing,
+}
+
+/// Why a burst failed.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error("{0}")]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Unsent(#[from] Unsent),
+    #[error("{0}")]
+    Frame(#[from] syslog::Error),
+}
+
+impl Loghost {
+    /// What an earlier daemon left is to be sent first.
+    pub fn new(host: HostName, outbox: Outbox) -> Self {
+        let queue = Queue { items: VecDeque::from([Item::Outbox]), dropped: 0 };
+        Self {
+            host,
+            outbox,
+            queue: Mutex::new(queue),
+            news: Bell::default(),
+            urgent: Bell::default(),
+            closing: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Is told a line. Never waits.
+    pub fn hear(&self, severity: Severity, line: &Line) {
+        let message = Message::new(Utc::now(), severity, self.host.clone(), line.clone());
+        let mut queue = self.lock();
+        queue.items.push_back(Item::Line(Box::new(message)));
+        queue.bound();
+        drop(queue);
+        self.news.ring();
+    }
+
+    /// Keeps a job's outcome on disk, if there is a log host to be told it. May be repeated.
+    ///
+    /// # Errors
+    /// When it is not on disk.
+    pub fn hold(
+        &self,
+        syslog: &Syslog,
+        job: &JobId,
+        role: Role,
+        outcome: &Outcome,
+    ) -> Result<(), SpoolError> {
+        match syslog.remote {
+            Some(_) => self.outbox.hold(&key(job, role), &kept(outcome)),
+            None => Ok(()),
+        }
+    }
+
+    /// The job's journal has its outcome: it may be sent. May be repeated.
+    ///
+    /// # Errors
+    /// When it is still held.
+    pub fn release(&self, job: &JobId, role: Role) -> Result<(), SpoolError> {
+        self.outbox.release(&key(job, role))?;
+        self.outcome_waits();
+        Ok(())
+    }
+
+    /// Keeps the outcome of what did not become a job, and has it sent.
+    ///
+    /// # Errors
+    /// When it is not on disk: the log host will not be told.
+    pub fn keep_rejection(&self, syslog: &Syslog, outcome: &Outcome) -> Result<(), SpoolError> {
+        if syslog.remote.is_some() {
+            self.outbox.keep("rejected", &kept(outcome))?;
+            self.outcome_waits();
+        }
+        Ok(())
+    }
+
+    /// The configuration may have changed.
+    pub fn refresh(&self) {
+        self.urgent.ring();
+        self.news.ring();
+    }
+
+    /// The daemon ends: what can be said within [`FAREWELL`] is said. Outcomes that are not stay on disk.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+        self.refresh();
+        // Counted before the look, so that the thread's ring at its end is not missed.
+        let heard = self.urgent.count();
+        if !self.ended.load(Ordering::Relaxed) {
+            self.urgent.wait(heard, FAREWELL);
+        }
+    }
+
+    /// The thread: speaks until the daemon ends.
+    pub fn run(&self, context: &Context) {
+        let mut speaker = Speaker { loghost: self, context, failures: 0, unconfirmed: 0 };
+        while speaker.step() {}
+        self.ended.store(true, Ordering::Relaxed);
+        self.urgent.ring();
+    }
+
+    fn outcome_waits(&self) {
+        let mut queue = self.lock();
+        if !matches!(queue.items.back(), Some(Item::Outbox)) {
+            queue.items.push_back(Item::Outbox);
+        }
+        drop(queue);
+        self.refresh();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// Lets the oldest lines go that are too many.
+    fn bound(&mut self) {
+        let lines = self.items.iter().filter(|item| matches!(item, Item::Line(_))).count();
+        for _ in LINES..lines {
+            if let Some(oldest) = self.items.iter().position(|item| matches!(item, Item::Line(_))) {
+                self.items.remove(oldest);
+                self.dropped += 1;
+            }
+        }
+    }
+
+    /// The lines before the next outcome; a look at the outbox is due when one is.
+    fn take(&mut self) -> Burst {
+        let mut burst = Burst { dropped: self.dropped, ..Burst::default() };
+        while burst.lines.len() < BURST && !burst.looked {
+            match self.items.pop_front() {
+                Some(Item::Line(line)) => burst.lines.push(*line),
+                Some(Item::Outbox) => burst.looked = true,
+                None => break,
+            }
+        }
+        burst
+    }
+
+    /// It did not arrive: all of it is due again.
+    fn put_back(&mut self, burst: Burst) {
+        if burst.looked {
+            self.items.push_front(Item::Outbox);
+        }
+        for line in burst.lines.into_iter().rev() {
+            self.items.push_front(Item::Line(Box::new(line)));
+        }
+        self.bound();
+    }
+}
+
+/// The thread's own.
+struct Speaker<'c> {
+    loghost: &'c Loghost,
+    context: &'c Context,
+    /// Bursts that failed in a row.
+    failures: u32,
+    /// Bursts with an outcome that were not confirmed in a row.
+    unconfirmed: u32,
+}
+
+impl Speaker<'_> {
+    /// Sends what there is, then waits for more. `false`: the daemon ends.
+    fn step(&mut self) -> bool {
+        let (heard, urgent) = (self.loghost.news.count(), self.loghost.urgent.count());
+        let closing = self.loghost.closing.load(Ordering::Relaxed);
+        let config = self.context.config();
+        let Some(address) = &config.syslog.remote else {
+            // Outcomes of the time when there was one stay, for when there is one again.
+            *self.loghost.lock() = Queue { items: VecDeque::from([Item::Outbox]), dropped: 0 };
+            self.failures = 0;
+            self.loghost.news.wait(heard, if closing { Duration::ZERO } else { IDLE });
+            return !closing;
+        };
+        let syslog = &config.syslog;
+        let framing =
+            Framing { format: syslog.format, facility: syslog.facility, enterprise: syslog.enterprise };
+        match self.burst(address, &framing) {
+            Ok(Told::Empty) => true,
+            Ok(Told::Sent) => {
+                if self.failures > 0 {
+                    self.tell(Severity::Notice, address, "loghost-answers", None);
+                }
+                (self.failures, self.unconfirmed) = (0, 0);
+                true
+            }
+            Ok(Told::Nothing) => {
+                self.loghost.news.wait(heard, if closing { Duration::ZERO } else { IDLE });
+                !closing
+            }
+            Err(error) => {
+                if self.failures == 0 {
+                    self.tell(Severity::Warning, address, "loghost-deferred", Some(&error));
+                }
+                let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
+                self.failures += 1;
+                self.loghost.urgent.wait(urgent, if closing { Duration::ZERO } else { pause });
+                !closing
+            }
+        }
+    }
+
+    /// Sends one burst.
+    fn burst(&mut self, address: &Address, framing: &Framing) -> Result<Told, Failed> {
+        let mut burst = self.loghost.lock().take();
+        let done = self.look(&mut burst).and_then(|()| self.send(&burst, address, framing));
+        let mut queue = self.loghost.lock();
+        if done.is_err() {
+            queue.put_back(burst);
+        } else {
+            queue.dropped = queue.dropped.saturating_sub(burst.dropped);
+            if burst.outcome.is_some() {
+                // There may be more of them.
+                queue.items.push_front(Item::Outbox);
+            }
+        }
+        drop(queue);
+        done
+    }
+
+    /// Takes the oldest outcome into the burst, if it is the outbox's turn.
+    fn look(&self, burst: &mut Burst) -> Result<(), Failed> {
+        if !burst.looked {
+            return Ok(());
+        }
+        let outbox = &self.loghost.outbox;
+        for waiting in outbox.waiting()? {
+            let why = match outbox.read(&waiting) {
+                Ok(None) => continue,
+                Ok(Some(bytes)) => match Message::from_json(&bytes) {
+                    Ok(message) => {
+                        burst.outcome = Some((waiting, message));
+                        return Ok(());
+                    }
+                    Err(why) => why.to_string(),
+                },
+                // The disk's fault, not the file's: it is read again.
+                Err(error @ ReadError::Io(_)) => return Err(error.into()),
+                Err(why) => why.to_string(),
+            };
+            let path = outbox.put_aside(&waiting)?;
+            let line = Line::new()
+                .field("event", "outcome-unreadable")
+                .field("host", &self.loghost.host)
+                .field("file", path.display())
+                .field("error", why);
+            self.context.log.write(Severity::Alert, &line);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, burst: &Burst, address: &Address, framing: &Framing) -> Result<Told, Failed> {
+        let dropped = (burst.dropped > 0).then(|| {
+            let line = Line::new()
+                .field("event", "lines-dropped")
+                .field("host", &self.loghost.host)
+                .field("lines", burst.dropped);
+            Message::new(Utc::now(), Severity::Warning, self.loghost.host.clone(), line)
+        });
+        let lines = burst.lines.iter();
+        let outcome = burst.outcome.as_ref().map(|(_, message)| message);
+        let messages: Vec<&Message> = dropped.iter().chain(lines).chain(outcome).collect();
+        if messages.is_empty() {
+            return Ok(if burst.looked { Told::Empty } else { Told::Nothing });
+        }
+        let mut wire = Wire::open(address)?;
+        for message in messages {
+            wire.send(&framing.bytes(address.protocol, message)?)?;
+        }
+        match wire.confirm() {
+            Err(Unsent::Unconfirmed { .. }) if self.unconfirmed + 1 >= UNCONFIRMED => {}
+            Err(error @ Unsent::Unconfirmed { .. }) => {
+                self.unconfirmed += 1;
+                return Err(error.into());
+            }
+            done => done?,
+        }
+        if let Some((waiting, _)) = &burst.outcome {
+            // A crash before this sends it once more, in the same bytes.
+            self.loghost.outbox.sent(waiting)?;
+        }
+        Ok(Told::Sent)
+    }
+
+    fn tell(&self, severity: Severity, address: &Address, event: &'static str, error: Option<&Failed>) {
+        let line = Line::new()
+            .field("event", event)
+            .field("host", &self.loghost.host)
+            .field("remote", address)
+            .maybe("error", error);
+        self.context.log.write(severity, &line);
+    }
+}
+
+fn key(job: &JobId, role: Role) -> String {
+    format!("{job}.{}", role.word())
+}
+
+fn kept(outcome: &Outcome) -> Vec<u8> {
+    Message::outcome(outcome).to_json()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::Spool;
+
+    #[test]
+    fn lines_beyond_the_bound_go_oldest_first_and_are_counted_and_outcomes_stay() {
+        let tmp = tempfile::tempdir().unwrap();
+        let outbox = Spool::at(tmp.path()).outbox();
+        let loghost = Loghost::new(HostName::new("zhost1").unwrap(), outbox);
+        for n in 0..LINES + 10 {
+            loghost.hear(Severity::Info, &Line::new().field("n", n));
+            loghost.outcome_waits();
+            loghost.outcome_waits();
+        }
+        let mut queue = loghost.lock();
+        assert_eq!(queue.dropped, 10);
+        // One look at the outbox for each line, at the most.
+        assert!(queue.items.len() <= 2 * LINES + 11, "{}", queue.items.len());
+        let first = loop {
+            let burst = queue.take();
+            assert!(burst.looked, "each line has an outcome behind it");
+            if !burst.lines.is_empty() {
+                break burst;
+            }
+        };
+        assert_eq!(first.lines[0].line.to_string(), "n=10");
+        assert_eq!(first.dropped, 10);
+        // What did not arrive comes first again.
+        queue.put_back(first);
+        assert_eq!(queue.take().lines[0].line.to_string(), "n=10");
+    }
+}

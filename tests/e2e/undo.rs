@@ -1,0 +1,83 @@
+//! The way back itself fails for a while: it alerts, stays, and is tried again until it succeeds.
+
+use serde_json::{Value, json};
+
+use crate::lab::ends::{Before, assert_came_back, assert_outcomes};
+use crate::lab::{Lab, Request, wait};
+use crate::routes::with_route;
+
+/// A zone that does not come up on the target.
+fn in_vain() -> Request {
+    let request = Request::new().set("verify", "timeout", "\"1s\"");
+    with_route(request.set("verify", "commands", "[\"/opt/mysql/bin/nosuch\"]"))
+}
+
+fn failing(command: &str, contains: &[&str]) -> Value {
+    let fail = json!({"do": "fail", "text": "cannot do it: permission denied", "status": 1});
+    json!({"command": command, "contains": contains, "action": fail})
+}
+
+/// A command of the way back fails again and again on one host, until somebody has mended it.
+fn held_up(on: usize, rules: &[Value], step: &str) {
+    eprintln!("-- {step}");
+    let lab = Lab::new();
+    let host = lab.hosts()[on];
+    rules.iter().for_each(|rule| host.fault(rule));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&in_vain());
+    wait("an alert", || {
+        let told = host.told();
+        let mut alerts = told.lines().filter(|line| line.contains("event=undo-failed undone=no"));
+        alerts.any(|line| line.contains(&format!("error=\"{step}: "))).then_some(())
+    });
+    host.no_faults();
+    lab.outcomes();
+    assert_came_back(&lab, &before, &job);
+}
+
+#[test]
+fn each_step_back_on_the_target_is_tried_until_it_succeeds() {
+    for (command, verb, step) in [
+        ("zoneadm", "halt", "undo-halt"),
+        ("zoneadm", "detach", "undo-detach"),
+        ("zonecfg", "delete", "undo-configure"),
+        ("route", "delete", "undo-route"),
+    ] {
+        held_up(1, &[failing(command, &[verb])], step);
+    }
+    // The first rename is that into place.
+    let later = |call: u64| {
+        let mut rule = failing("zfs", &["rename"]);
+        rule["call"] = json!(call);
+        rule
+    };
+    held_up(1, &(2..30).map(later).collect::<Vec<_>>(), "undo-rename");
+}
+
+#[test]
+fn each_step_back_on_the_source_is_tried_until_it_succeeds() {
+    for (command, verb, step) in [
+        ("zoneadm", "attach", "undo"),
+        ("zonecfg", "autoboot=true", "undo"),
+        ("zoneadm", "boot", "undo"),
+        ("zfs", "destroy", "tidy"),
+    ] {
+        held_up(0, &[failing(command, &[verb])], step);
+    }
+}
+
+#[test]
+fn what_was_received_is_discarded_as_soon_as_that_is_possible() {
+    let lab = Lab::new();
+    lab.target.fault(&failing("zoneadm", &["attach"]));
+    lab.target.fault(&failing("zfs", &["destroy"]));
+    let before = Before::of(&lab.source);
+    lab.start();
+    lab.submit(&Request::new());
+    wait("an alert", || lab.target.told().contains("event=undo-failed").then_some(()));
+    lab.target.no_faults();
+    lab.outcomes();
+    assert_outcomes(&lab, "failed", &["undone=yes", "step=attach"]);
+    before.assert_as_found(&lab.source, &lab.target);
+}
