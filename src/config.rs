@@ -185,6 +185,17 @@ impl Transport {
     }
 }
 
+/// This host's own name without its domain, as a peer would call it: the default of `[host] name`. Empty if it has none,
+/// which the configuration then complains of.
+pub fn own_name() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    without_domain(&name).to_owned()
+}
+
+fn without_domain(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name)
+}
+
 impl Config {
     /// Reads the configuration. `default_host` is this host's own name, for a file that gives none.
     ///

@@ -61,7 +61,7 @@
 //! | [`spool`] | files: queues, journal, asks, lock; fsync order | names |
 //! | [`cmd`] | external commands: argv, running, parsing | names |
 //! | [`log`] | syslog lines, here and at a log host | names |
-//! | [`transport`] | a peer's dropbox | names, durable files of [`spool`] |
+//! | [`transport`] | a peer's dropbox, by a path or by SFTP | names, durable files of [`spool`], [`config`], ssh of [`cmd`] |
 //! | [`host`] | steps made real, on ZFS and zones | [`cmd`], [`stream`], [`transport`], [`job`], [`config`] |
 //! | [`daemon`] | the loop, the engine, the words between hosts | all but [`cli`] |
 //! | [`cli`] | the verbs | [`spool`], [`job`], [`config`]; [`host`] and [`transport`] for `plan`, [`cmd`] for `plan`, `check` and `peer` |
@@ -97,10 +97,10 @@
 //!
 //! # Formats
 //!
-//! For operators all of them are in `man/zmigrate-spool.5`. In the code: the journal's line in [`spool::journal`], its events in
-//! [`job::event`], messages and part entries in [`job::message`], `status.json` in [`job::status`], asks in [`spool::asks`], the spool's
-//! layout in [`spool`], the dropbox in [`transport`], requests in [`job::request`], the configuration in [`config`], the
-//! outcome line in [`log`].
+//! For operators all of them are in `man/`, which `tests/man.rs` compares with the code. In the code: the journal's line in
+//! [`spool::journal`], its events in [`job::event`], messages and part entries in [`job::message`], `status.json` in
+//! [`job::status`], asks in [`spool::asks`], the spool's layout in [`spool`], the dropbox in [`transport`], requests in
+//! [`job::request`], the configuration in [`config`], the outcome line in [`log`].
 
 pub mod cli;
 pub mod cmd;

@@ -48,6 +48,8 @@ const KNOWS: &[Row] = &[
         who: "transport",
         knows: &[
             ("job::name", "a dropbox has a folder for each job id"),
+            ("cmd", "SFTP is spoken with the system's ssh, which only `cmd` may start"),
+            ("config", "how a peer is reached"),
             ("spool::SpoolError", "what durable and read fail with"),
             ("spool::durable", "the one place that knows the order of fsync and rename"),
             ("spool::read", "the one place that opens others' files without following links"),
@@ -90,6 +92,7 @@ const KNOWS: &[Row] = &[
             ("spool", "asks the daemon by files, reads journals"),
             ("config", "loads it"),
             ("transport::directory", "`plan` offers, `check` looks whether a peer can be reached"),
+            ("transport::Dropbox", "`plan` over whatever the peer is reached by"),
             ("transport::arrivals", "`check` judges a dropbox as the daemon does"),
             ("transport::guard", "`check` names what sshd would refuse on the way to it"),
             ("transport::TransportError", "why the peer of a `plan` can't be asked"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::job::fault::Faults;
 use crate::spool::Spool;
 
@@ -29,7 +29,7 @@ impl Context {
     /// # Errors
     /// All its faults.
     pub fn load(file: &Path) -> Result<Self, Faults> {
-        let config = Config::load(file, &host())?;
+        let config = Config::load(file, &config::own_name())?;
         let spool = Spool::at(&config.spool);
         Ok(Self { file: file.to_owned(), config, spool })
     }
@@ -45,11 +45,6 @@ impl Context {
         }
         Ok(runs)
     }
-}
-
-/// This host's own name; empty if it has none, which the configuration then complains of.
-fn host() -> String {
-    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
 }
 
 /// Says something on stderr that is no failure.

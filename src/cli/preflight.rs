@@ -11,7 +11,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::cmd::{Programs, zoneadm};
-use crate::config::{Config, Transport};
+use crate::config::Config;
 use crate::host::{plan as commands, survey};
 use crate::job::event::Event;
 use crate::job::layout;
@@ -21,8 +21,7 @@ use crate::job::record::Job;
 use crate::job::request::Request;
 use crate::job::survey::Survey;
 use crate::spool::Place;
-use crate::transport::TransportError;
-use crate::transport::directory::Directory;
+use crate::transport::{Dropbox, TransportError};
 
 use super::context::{Context, warn};
 use super::error::CliError;
@@ -123,7 +122,7 @@ fn travels(request: &Request, survey: &Survey, refusals: &mut Vec<String>) -> Ve
 
 /// A question that lies in the peer's dropbox; goes with this value.
 struct Question {
-    dropbox: Directory,
+    dropbox: Dropbox,
     peer: HostName,
 }
 
@@ -131,8 +130,7 @@ impl Drop for Question {
     fn drop(&mut self) {
         let left = self.dropbox.leave().map_err(|e| e.to_string());
         let gone = left.and_then(|()| {
-            let outbox = self.dropbox.outbox();
-            let gone = clock::until(CLEARING, || outbox.try_exists().map(|is| (!is).then_some(())));
+            let gone = clock::until(CLEARING, || self.dropbox.has_answers().map(|has| (!has).then_some(())));
             gone.map_err(|e| e.to_string())?
                 .ok_or_else(|| format!("{} has not taken its answer away yet", self.peer))
         });
@@ -150,10 +148,11 @@ fn ask(
     patience: Duration,
 ) -> Result<Result<Answer, String>, CliError> {
     let peer = &job.peer;
-    let Some(Transport::Directory { dropbox }) = config.peers.get(peer).map(|peer| &peer.transport) else {
+    let Some(reached_by) = config.peers.get(peer) else {
         return Ok(Err(format!("'{peer}' is not a peer of this host")));
     };
-    let dropbox = Directory::new(dropbox, &job.id);
+    let programs = Programs::new(config.commands.path.clone(), config.commands.timeout);
+    let dropbox = Dropbox::new(&reached_by.transport, &job.id, programs, || false);
     if let Err(error) = dropbox.reach() {
         return Ok(Err(format!("{peer} can't be asked: {error}")));
     }

@@ -16,13 +16,12 @@ pub struct Argv {
     program: &'static str,
     args: Vec<String>,
     within: Option<Duration>,
-    env: Option<&'static str>,
 }
 
 impl Argv {
     /// A command without arguments. The program is a plain name; it is looked up on the configured path.
     pub fn new(program: &'static str) -> Self {
-        Self { program, args: Vec::new(), within: None, env: None }
+        Self { program, args: Vec::new(), within: None }
     }
 
     /// Adds one argument.
@@ -44,18 +43,6 @@ impl Argv {
     pub fn within(mut self, limit: Duration) -> Self {
         self.within = Some(limit);
         self
-    }
-
-    /// Hands one variable of our own environment on, if it is set; all others are kept from the command.
-    #[must_use]
-    pub fn with_env(mut self, name: &'static str) -> Self {
-        self.env = Some(name);
-        self
-    }
-
-    /// The variable that is handed on.
-    pub fn env(&self) -> Option<&'static str> {
-        self.env
     }
 
     /// The program's name.

@@ -40,6 +40,8 @@ pub struct HostKey {
     pub fingerprint: String,
 }
 
+/// Where ssh finds the keys of an agent, if zmigrated was started with one.
+pub const AGENT: &str = "SSH_AUTH_SOCK";
 /// The longest piece of ssh's own words in an error.
 const SHOWN: usize = 300;
 
@@ -56,7 +58,6 @@ impl Destination {
             .args(["-oServerAliveInterval=10", "-oServerAliveCountMax=3", "-oConnectTimeout=20"])
             .args(["-oClearAllForwardings=yes", "-a", "-x", "-T", "-v"])
             .args(["-l", &self.user, "-s", &self.address, "sftp"])
-            .with_env("SSH_AUTH_SOCK")
     }
 
     /// The file that a new host key belongs in: the first of a `UserKnownHostsFile`, or ssh's own.

@@ -358,3 +358,10 @@ fn no_text_makes_it_panic() {
     }
     assert!(taken > 100 && refused > 100, "{taken} taken, {refused} refused");
 }
+
+#[test]
+fn a_host_without_a_name_in_the_file_is_called_without_its_domain() {
+    assert_eq!(without_domain("zhost1.example.com"), "zhost1");
+    assert_eq!(without_domain("zhost1"), "zhost1");
+    assert!(!own_name().contains('.'));
+}

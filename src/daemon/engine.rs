@@ -417,7 +417,7 @@ impl Engine {
 
     /// The job is over and everybody has been told: out of `active/` by one rename.
     fn end(&mut self) -> Result<(), SpoolError> {
-        perform::leave(&self.context, &self.job);
+        perform::leave(&self.context, &self.job, &self.live, &mut self.memory);
         self.write_status();
         let ok = self.job.phase == Phase::Ended(Ended::Ok);
         self.context.spool.end(&self.job.id, if ok { Place::Done } else { Place::Failed })?;

@@ -9,7 +9,8 @@
 //! same in every byte. What is known is said in [`remote`](crate::log::remote): over TCP that the log host has
 //! read it, over UDP that nobody refused it.
 
-use std::collections::VecDeque;
+mod queue;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,13 +25,10 @@ use crate::job::record::Role;
 use crate::log::remote::{Address, Framing, Message, Unsent, Wire};
 use crate::log::{Line, Outcome, Severity};
 use crate::spool::SpoolError;
-use crate::spool::outbox::{Outbox, Waiting};
+use crate::spool::outbox::Outbox;
 use crate::spool::read::ReadError;
+use queue::{Burst, Queue};
 
-/// Lines that wait in memory: some jobs' worth, 1 MiB at the very most.
-const LINES: usize = 256;
-/// Lines of one burst.
-const BURST: usize = 64;
 /// From the first failure to the second try; doubled with each, up to [`LONGEST_PAUSE`]. News of an outcome or a
 /// refresh end a pause.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -55,28 +53,6 @@ pub struct Loghost {
     urgent: Bell,
     closing: AtomicBool,
     ended: AtomicBool,
-}
-
-#[derive(Default)]
-struct Queue {
-    items: VecDeque<Item>,
-    dropped: u64,
-}
-
-enum Item {
-    Line(Box<Message>),
-    /// Outcomes may wait in the outbox.
-    Outbox,
-}
-
-/// What goes out over one connection.
-#[derive(Default)]
-struct Burst {
-    lines: Vec<Message>,
-    dropped: u64,
-    outcome: Option<(Waiting, Message)>,
-    /// Behind the lines the outbox was looked at.
-    looked: bool,
 }
 
 /// What became of a burst.
@@ -106,11 +82,10 @@ enum Failed {
 impl Loghost {
     /// What an earlier daemon left is to be sent first.
     pub fn new(host: HostName, outbox: Outbox) -> Self {
-        let queue = Queue { items: VecDeque::from([Item::Outbox]), dropped: 0 };
         Self {
             host,
             outbox,
-            queue: Mutex::new(queue),
+            queue: Mutex::new(Queue::new()),
             news: Bell::default(),
             urgent: Bell::default(),
             closing: AtomicBool::new(false),
@@ -121,10 +96,7 @@ impl Loghost {
     /// Is told a line. Never waits.
     pub fn hear(&self, severity: Severity, line: &Line) {
         let message = Message::new(Utc::now(), severity, self.host.clone(), line.clone());
-        let mut queue = self.lock();
-        queue.items.push_back(Item::Line(Box::new(message)));
-        queue.bound();
-        drop(queue);
+        self.lock().line(message);
         self.news.ring();
     }
 
@@ -173,7 +145,7 @@ impl Loghost {
         self.news.ring();
     }
 
-    /// The daemon ends: what can be said within [`FAREWELL`] is said. Outcomes that are not stay on disk.
+    /// The daemon ends: what can be said within three seconds is said. Outcomes that are not stay on disk.
     pub fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
         self.refresh();
@@ -193,53 +165,12 @@ impl Loghost {
     }
 
     fn outcome_waits(&self) {
-        let mut queue = self.lock();
-        if !matches!(queue.items.back(), Some(Item::Outbox)) {
-            queue.items.push_back(Item::Outbox);
-        }
-        drop(queue);
+        self.lock().outcome();
         self.refresh();
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Queue {
-    /// Lets the oldest lines go that are too many.
-    fn bound(&mut self) {
-        let lines = self.items.iter().filter(|item| matches!(item, Item::Line(_))).count();
-        for _ in LINES..lines {
-            if let Some(oldest) = self.items.iter().position(|item| matches!(item, Item::Line(_))) {
-                self.items.remove(oldest);
-                self.dropped += 1;
-            }
-        }
-    }
-
-    /// The lines before the next outcome; a look at the outbox is due when one is.
-    fn take(&mut self) -> Burst {
-        let mut burst = Burst { dropped: self.dropped, ..Burst::default() };
-        while burst.lines.len() < BURST && !burst.looked {
-            match self.items.pop_front() {
-                Some(Item::Line(line)) => burst.lines.push(*line),
-                Some(Item::Outbox) => burst.looked = true,
-                None => break,
-            }
-        }
-        burst
-    }
-
-    /// It did not arrive: all of it is due again.
-    fn put_back(&mut self, burst: Burst) {
-        if burst.looked {
-            self.items.push_front(Item::Outbox);
-        }
-        for line in burst.lines.into_iter().rev() {
-            self.items.push_front(Item::Line(Box::new(line)));
-        }
-        self.bound();
     }
 }
 
@@ -261,7 +192,7 @@ impl Speaker<'_> {
         let config = self.context.config();
         let Some(address) = &config.syslog.remote else {
             // Outcomes of the time when there was one stay, for when there is one again.
-            *self.loghost.lock() = Queue { items: VecDeque::from([Item::Outbox]), dropped: 0 };
+            *self.loghost.lock() = Queue::new();
             self.failures = 0;
             self.loghost.news.wait(heard, if closing { Duration::ZERO } else { IDLE });
             return !closing;
@@ -298,17 +229,10 @@ impl Speaker<'_> {
     fn burst(&mut self, address: &Address, framing: &Framing) -> Result<Told, Failed> {
         let mut burst = self.loghost.lock().take();
         let done = self.look(&mut burst).and_then(|()| self.send(&burst, address, framing));
-        let mut queue = self.loghost.lock();
-        if done.is_err() {
-            queue.put_back(burst);
-        } else {
-            queue.dropped = queue.dropped.saturating_sub(burst.dropped);
-            if burst.outcome.is_some() {
-                // There may be more of them.
-                queue.items.push_front(Item::Outbox);
-            }
+        match done {
+            Ok(_) => self.loghost.lock().sent(&burst),
+            Err(_) => self.loghost.lock().put_back(burst),
         }
-        drop(queue);
         done
     }
 
@@ -392,38 +316,4 @@ fn key(job: &JobId, role: Role) -> String {
 
 fn kept(outcome: &Outcome) -> Vec<u8> {
     Message::outcome(outcome).to_json()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::spool::Spool;
-
-    #[test]
-    fn lines_beyond_the_bound_go_oldest_first_and_are_counted_and_outcomes_stay() {
-        let tmp = tempfile::tempdir().unwrap();
-        let outbox = Spool::at(tmp.path()).outbox();
-        let loghost = Loghost::new(HostName::new("zhost1").unwrap(), outbox);
-        for n in 0..LINES + 10 {
-            loghost.hear(Severity::Info, &Line::new().field("n", n));
-            loghost.outcome_waits();
-            loghost.outcome_waits();
-        }
-        let mut queue = loghost.lock();
-        assert_eq!(queue.dropped, 10);
-        // One look at the outbox for each line, at the most.
-        assert!(queue.items.len() <= 2 * LINES + 11, "{}", queue.items.len());
-        let first = loop {
-            let burst = queue.take();
-            assert!(burst.looked, "each line has an outcome behind it");
-            if !burst.lines.is_empty() {
-                break burst;
-            }
-        };
-        assert_eq!(first.lines[0].line.to_string(), "n=10");
-        assert_eq!(first.dropped, 10);
-        // What did not arrive comes first again.
-        queue.put_back(first);
-        assert_eq!(queue.take().lines[0].line.to_string(), "n=10");
-    }
 }

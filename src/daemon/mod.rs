@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::config::{Config, Transport};
+use crate::config::{self, Config, Transport};
 use crate::log::{Line, Log, Severity};
 use crate::spool::incoming::Incoming;
 use crate::spool::{Spool, SpoolError};
@@ -46,7 +46,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// SIGHUP reads the configuration again.
 #[derive(Debug, Parser)]
 #[command(name = "zmigrated", version)]
-struct Args {
+pub struct Args {
     /// The configuration.
     #[arg(short, long, value_name = "FILE", default_value = "/etc/opt/zmigrate/zmigrate.toml")]
     config: PathBuf,
@@ -115,9 +115,8 @@ pub fn main_from(args: impl IntoIterator<Item = impl Into<std::ffi::OsString> + 
 }
 
 fn load(path: &Path) -> Result<Config, Failed> {
-    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
-    let short = name.split('.').next().unwrap_or(&name);
-    Config::load(path, short).map_err(|faults| Failed::new(exit::CONFIG, anyhow::anyhow!("{faults}")))
+    Config::load(path, &config::own_name())
+        .map_err(|faults| Failed::new(exit::CONFIG, anyhow::anyhow!("{faults}")))
 }
 
 fn open(args: &Args) -> Result<Arc<Context>, Failed> {

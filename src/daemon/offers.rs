@@ -189,7 +189,9 @@ fn answer_plan(
     let live = Live::default();
     let dir = crate::spool::JobDir { id: id.clone(), place: Place::Active, path: config.spool.clone() };
     let age = std::time::Duration::ZERO;
-    let at = perform::At { context, config, job: &job, programs: &programs, live: &live, dir: &dir, age };
+    let dropbox = Err(perform::no_dropbox());
+    let at =
+        perform::At { context, config, job: &job, programs: &programs, live: &live, dir: &dir, age, dropbox };
     let answer = match words::judge(&at, &offer) {
         Ok(judgement) => {
             let commands = perform::place(config, &job)

@@ -1,6 +1,7 @@
 //! One match, one line a step: from what is due to who does it. The steps that are words between hosts are
 //! done in [`super::words`], those that change this host in [`crate::host`].
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -20,8 +21,8 @@ use crate::job::name::{DatasetName, Guid};
 use crate::job::record::{Job, Role};
 use crate::job::step::{Install, Step};
 use crate::spool::JobDir;
+use crate::transport::Dropbox;
 use crate::transport::arrivals::{Arrivals, JobBox};
-use crate::transport::directory::Directory;
 use crate::transport::guard::Flaw;
 
 /// What a job's thread remembers between two looks at a step. Nothing in it is needed after a crash.
@@ -47,6 +48,8 @@ pub struct Memory {
     pub reported: Option<Instant>,
     /// What needs an operator.
     pub alert: Option<String>,
+    /// Source: the peer's dropbox with what is open there, and the configuration that led to it.
+    reached: Option<(Transport, Dropbox)>,
 }
 
 impl Memory {
@@ -63,6 +66,30 @@ impl Memory {
         self.shutdown_asked = false;
         self.put = None;
         self.alert = None;
+    }
+
+    /// The source's side of the target's dropbox, the same as long as the configuration says the same.
+    ///
+    /// # Errors
+    /// Transient: a peer that was taken out of the configuration may come back.
+    fn dropbox(&mut self, context: &Arc<Context>, job: &Job, live: &Arc<Live>) -> Result<Dropbox, StepError> {
+        let config = context.config();
+        let peer = config.peers.get(&job.peer).ok_or_else(|| {
+            StepError::transient(format!(
+                "peer {} is no longer in the configuration: section [peer.{}]",
+                job.peer, job.peer
+            ))
+        })?;
+        if let Some((transport, dropbox)) = &self.reached
+            && *transport == peer.transport
+        {
+            return Ok(dropbox.clone());
+        }
+        let (log, over) = (Arc::clone(live), Arc::clone(context));
+        let programs = context.programs().with_trace(move |line| log.note(line));
+        let dropbox = Dropbox::new(&peer.transport, &job.id, programs, move || over.is_stopping());
+        self.reached = Some((peer.transport.clone(), dropbox.clone()));
+        Ok(dropbox)
     }
 
     /// An operator says that the source is gone: no more waiting for its word.
@@ -87,6 +114,13 @@ pub struct At<'a> {
     pub dir: &'a JobDir,
     /// How long the step has been due.
     pub age: Duration,
+    /// Source: see [`dropbox`].
+    pub dropbox: Result<Dropbox, StepError>,
+}
+
+/// For who has none: a target does not dial out.
+pub fn no_dropbox() -> StepError {
+    StepError::permanent("only a source puts anything into a peer's dropbox")
 }
 
 /// Ensures a step.
@@ -94,18 +128,22 @@ pub struct At<'a> {
 /// # Errors
 /// As the step says.
 pub fn perform(
-    context: &Context,
+    context: &Arc<Context>,
     job: &Job,
-    live: &std::sync::Arc<Live>,
+    live: &Arc<Live>,
     dir: &JobDir,
     memory: &mut Memory,
     step: Step,
     age: Duration,
 ) -> Result<Done, StepError> {
     let config = context.config();
-    let log = std::sync::Arc::clone(live);
+    let log = Arc::clone(live);
     let programs = context.programs().with_trace(move |line| log.note(line));
-    let at = At { context, config: &config, job, programs: &programs, live, dir, age };
+    let dropbox = match job.role {
+        Role::Source => memory.dropbox(context, job, live),
+        Role::Target | Role::Finish => Err(no_dropbox()),
+    };
+    let at = At { context, config: &config, job, programs: &programs, live, dir, age, dropbox };
     if job.role == Role::Target
         && let Some(done) = words::heed_source(&at, memory)?
     {
@@ -211,17 +249,19 @@ pub fn nothing_accepted(at: &At<'_>) -> StepError {
 ///
 /// # Errors
 /// Transient: a peer that was taken out of the configuration may come back.
-pub fn dropbox(config: &Config, job: &Job) -> Result<Directory, StepError> {
-    let peer = config.peers.get(&job.peer).ok_or_else(|| {
-        StepError::transient(format!(
-            "peer {} is no longer in the configuration: section [peer.{}]",
-            job.peer, job.peer
-        ))
-    })?;
-    let Transport::Directory { dropbox } = &peer.transport else {
-        return Err(StepError::permanent("transport \"sftp\" is not built yet"));
-    };
-    Ok(Directory::new(dropbox, &job.id))
+pub fn dropbox(at: &At<'_>) -> Result<Dropbox, StepError> {
+    at.dropbox.clone()
+}
+
+/// Waits for the peer's word. What nothing announces is asked for: often at first, because the zone may be down meanwhile,
+/// and seldom when it has taken long already.
+pub fn wait_for_peer(at: &At<'_>, why: String) -> Done {
+    const OFTEN: Duration = Duration::from_millis(100);
+    const SELDOM: Duration = Duration::from_secs(2);
+    match &at.dropbox {
+        Ok(dropbox) if dropbox.is_silent() => Done::Wait { why, within: (at.age / 10).clamp(OFTEN, SELDOM) },
+        _ => Done::wait(why),
+    }
 }
 
 /// The target's own side.
@@ -265,14 +305,14 @@ pub fn limit_passed(job: &Job, now: DateTime<Utc>) -> Option<String> {
 
 /// The job is over: our side of the dropbox and of the scratch goes. What can't be reached stays; the target
 /// knows the job's id and will not take it up again.
-pub fn leave(context: &Context, job: &Job) {
+pub fn leave(context: &Arc<Context>, job: &Job, live: &Arc<Live>, memory: &mut Memory) {
     if job.role != Role::Source {
         return;
     }
     let config = context.config();
     let _ = stage(&config, job).clear();
     if job.declared_gone_by.is_none()
-        && let Ok(dropbox) = dropbox(&config, job)
+        && let Ok(dropbox) = memory.dropbox(context, job, live)
     {
         let _ = dropbox.leave();
     }
@@ -280,6 +320,12 @@ pub fn leave(context: &Context, job: &Job) {
 
 /// For `survey`: read by `words` too.
 pub fn survey_zone(at: &At<'_>) -> Result<Done, StepError> {
+    // A peer that can't be trusted ends the job here, before anything is said to it or done to the zone. One that shares a path
+    // with us may come later.
+    let dropbox = dropbox(at)?;
+    if dropbox.is_silent() {
+        dropbox.reach()?;
+    }
     let survey = survey::survey(at.programs, at.job.zone())?;
     let datasets: Vec<_> = survey.datasets.iter().map(|dataset| dataset.name.clone()).collect();
     source::look_for_snapshots(at.programs, at.job, &datasets)?;

@@ -18,7 +18,7 @@ use crate::log::{Ending, Outcome};
 use crate::spool::{JobDir, durable};
 
 /// Steps whose time the outcome line tells, in the order of a migration.
-const TOLD: [&str; 10] =
+pub const TOLD: [&str; 10] =
     ["shutdown", "detach", "snapshot", "send", "copy", "receive", "rename", "attach", "boot", "verify"];
 
 /// The outcome of a job whose verdict is known.

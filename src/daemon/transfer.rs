@@ -24,7 +24,7 @@ pub fn send(at: &At<'_>) -> Result<Done, StepError> {
     }
     let begun = Instant::now();
     let stage = stage(at.config, job);
-    let dropbox = dropbox(at.config, job)?;
+    let dropbox = dropbox(at)?;
     let send = Send {
         programs: at.programs,
         job,

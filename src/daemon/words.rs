@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use super::perform::{self, At, Memory, dropbox, inbox, nothing_accepted, place};
+use super::perform::{self, At, Memory, dropbox, inbox, nothing_accepted, place, wait_for_peer};
 use crate::host::check::{Check, Judgement, ScratchRoom, gather, reservation};
 use crate::host::{Done, StepError};
 use crate::job::event::{Cause, Event};
@@ -15,8 +15,8 @@ use crate::job::message::{
 };
 use crate::job::phase::{Back, Phase};
 use crate::job::record::Job;
+use crate::transport::Dropbox;
 use crate::transport::arrivals::JobBox;
-use crate::transport::directory::Directory;
 
 /// After a `later` the peer is asked again.
 const LATER: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub fn survey(at: &At<'_>) -> Result<Done, StepError> {
 /// Source: puts the offer, waits for its answer.
 pub fn offer(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
     let job = at.job;
-    let dropbox = dropbox(at.config, job)?;
+    let dropbox = dropbox(at)?;
     if let Some(done) = target_ended(job, &dropbox)? {
         return Ok(done);
     }
@@ -60,11 +60,11 @@ pub fn offer(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
         dropbox.put(Offer::NAME, &message::seal(&job.id, offer))?;
         memory.put = Some(job.serial);
     }
-    Ok(Done::wait(format!("{} to answer the offer", job.peer)))
+    Ok(wait_for_peer(at, format!("{} to answer the offer", job.peer)))
 }
 
 /// A verdict before the handoff can only be that the target will not take the zone.
-fn target_ended(job: &Job, dropbox: &Directory) -> Result<Option<Done>, StepError> {
+fn target_ended(job: &Job, dropbox: &Dropbox) -> Result<Option<Done>, StepError> {
     let verdict = get::<Verdict>(job, dropbox)?.filter(|verdict| !verdict.ok);
     Ok(verdict.map(|verdict| turned_back_by(job, &verdict)))
 }
@@ -78,7 +78,7 @@ pub fn turned_back_by(job: &Job, verdict: &Verdict) -> Done {
 
 /// Source: its time, and a free place.
 pub fn await_start(at: &At<'_>) -> Result<Done, StepError> {
-    if let Some(done) = target_ended(at.job, &dropbox(at.config, at.job)?)? {
+    if let Some(done) = target_ended(at.job, &dropbox(at)?)? {
         return Ok(done);
     }
     match at.job.request.not_before {
@@ -97,7 +97,7 @@ pub fn await_result(at: &At<'_>) -> Result<Done, StepError> {
     let Some(handoff) = &job.handoff else {
         return Err(StepError::permanent("the handoff is not in the journal"));
     };
-    let dropbox = dropbox(at.config, job)?;
+    let dropbox = dropbox(at)?;
     if let Some(verdict) = get::<Verdict>(job, &dropbox)? {
         let verdict = Box::new(verdict);
         // An ok must be about this very handoff. A failure may be older than it.
@@ -114,24 +114,24 @@ pub fn await_result(at: &At<'_>) -> Result<Done, StepError> {
     }
     let receipt = get::<Receipt>(job, &dropbox)?.is_some_and(|receipt| receipt.handoff == handoff.digest());
     let what = if receipt { "to install the zone" } else { "to take the handoff" };
-    Ok(Done::wait(format!("{} {what}", job.peer)))
+    Ok(wait_for_peer(at, format!("{} {what}", job.peer)))
 }
 
 /// Source: the zone is the target's; it must know that we know.
 pub fn put_ack(at: &At<'_>) -> Result<Done, StepError> {
-    let dropbox = dropbox(at.config, at.job)?;
+    let dropbox = dropbox(at)?;
     if acked(at.job, &dropbox)? {
         return Ok(Done::Event(Event::AckConfirmed));
     }
     put_once(at.job, &dropbox, Ack {})?;
-    Ok(Done::wait(format!("{} to read the ack", at.job.peer)))
+    Ok(wait_for_peer(at, format!("{} to read the ack", at.job.peer)))
 }
 
-fn acked(job: &Job, dropbox: &Directory) -> Result<bool, StepError> {
+fn acked(job: &Job, dropbox: &Dropbox) -> Result<bool, StepError> {
     Ok(get::<Verdict>(job, dropbox)?.is_some_and(|verdict| verdict.acked))
 }
 
-fn put_once<T: Message>(job: &Job, dropbox: &Directory, body: T) -> Result<(), StepError> {
+fn put_once<T: Message>(job: &Job, dropbox: &Dropbox, body: T) -> Result<(), StepError> {
     if !dropbox.holds(T::NAME)? {
         dropbox.put(T::NAME, &message::seal(&job.id, body))?;
     }
@@ -146,7 +146,7 @@ pub fn put_revoked(at: &At<'_>) -> Result<Done, StepError> {
 
 fn leave_revoked(at: &At<'_>) -> Result<(), StepError> {
     let by = at.job.declared_gone_by.clone().unwrap_or_default();
-    let dropbox = dropbox(at.config, at.job)?;
+    let dropbox = dropbox(at)?;
     // The handoff goes first: a target that comes back must not find it beside the revocation.
     dropbox.remove(Handoff::NAME)?;
     put_once(at.job, &dropbox, Revoked { by })
@@ -167,7 +167,7 @@ pub fn release(at: &At<'_>) -> Result<Done, StepError> {
             over
         }
         Some(back) => {
-            let dropbox = dropbox(at.config, job)?;
+            let dropbox = dropbox(at)?;
             if acked(job, &dropbox)? {
                 return over;
             }
@@ -177,7 +177,7 @@ pub fn release(at: &At<'_>) -> Result<Done, StepError> {
                 let reason = job.failure.as_ref().map(|f| f.error.clone()).unwrap_or_default();
                 put_once(job, &dropbox, Withdraw { reason })?;
             }
-            Ok(Done::wait(format!("{} to hear that it is over", job.peer)))
+            Ok(wait_for_peer(at, format!("{} to hear that it is over", job.peer)))
         }
     }
 }
@@ -387,7 +387,7 @@ pub fn fill(job: &Job, done: Done) -> Done {
 }
 
 /// A message of the peer, from the source's side; a damaged one is as good as none.
-fn get<T: Message>(job: &Job, dropbox: &Directory) -> Result<Option<T>, StepError> {
+fn get<T: Message>(job: &Job, dropbox: &Dropbox) -> Result<Option<T>, StepError> {
     let bytes = dropbox.get(T::NAME, MAX_MESSAGE)?;
     Ok(bytes.and_then(|bytes| message::open(&job.id, &bytes).ok()))
 }

@@ -98,8 +98,12 @@ impl std::error::Error for StepError {}
 
 impl From<TransportError> for StepError {
     fn from(error: TransportError) -> Self {
-        // A network, a mount, a full disk: all may pass.
-        Self::transient(error.to_string())
+        let kind = match &error {
+            TransportError::Untrusted(_) => ErrorKind::Untrusted,
+            // A network, a mount, a full disk: all may pass.
+            TransportError::Unreachable { .. } | TransportError::File { .. } => ErrorKind::Transient,
+        };
+        Self { kind, text: error.to_string() }
     }
 }
 

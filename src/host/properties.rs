@@ -43,11 +43,12 @@ impl<'a> Wanted<'a> {
     /// From the datasets as recaptured, in the layout's order, and the request's own properties. Mountpoints
     /// within the source's zonepath move along with it.
     pub fn new(layout: &'a Layout, datasets: &[Dataset], request: &Request, from: &str, to: &str) -> Self {
+        let known: BTreeMap<&DatasetName, &Dataset> = datasets.iter().map(|d| (&d.name, d)).collect();
         let wants = layout.datasets.iter().map(|placed| {
-            let found = datasets.iter().find(|d| d.name == placed.source);
+            let found = known.get(&placed.source);
             let mut wants: BTreeMap<String, Want> = found
                 .into_iter()
-                .flat_map(|dataset| &dataset.properties)
+                .flat_map(|dataset| dataset.properties.iter())
                 .map(|(name, p)| {
                     let value =
                         if name == "mountpoint" { moved(&p.value, from, to) } else { p.value.clone() };
@@ -177,7 +178,7 @@ mod tests {
     }
 
     fn dataset(at: &str, properties: &[(&str, &str, Source)]) -> Dataset {
-        let properties = properties
+        let properties: BTreeMap<_, _> = properties
             .iter()
             .map(|(n, v, s)| ((*n).to_owned(), Property { value: (*v).to_owned(), source: s.clone() }))
             .collect();
@@ -189,7 +190,7 @@ mod tests {
             version: None,
             referenced: Bytes(0),
             logical: Bytes(0),
-            properties,
+            properties: properties.into(),
         }
     }
 

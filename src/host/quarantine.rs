@@ -139,15 +139,15 @@ impl<'a> Writing<'a> {
             let options = [("mountpoint", "none"), ("canmount", "off"), (JOB, job.id.as_str())];
             zfs.run(&argv::create(holder, &options))?;
         }
-        for line in zfs.properties_below(&layout.holders)? {
-            let Some(at) = WRITTEN_BY.iter().position(|name| *name == line.property) else { continue };
+        zfs.properties_below(&layout.holders, |line| {
+            let Some(at) = WRITTEN_BY.iter().position(|name| *name == line.property) else { return };
             // A holder's own values count even where they are inherited: it is where the search ends.
             if let Some(dataset) = line.dataset()
                 && (line.source.is_own() || layout.holders.contains(&dataset))
             {
                 writing.set.entry(dataset).or_default()[at] = line.value;
             }
-        }
+        })?;
         Ok(writing)
     }
 

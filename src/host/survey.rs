@@ -100,27 +100,29 @@ pub fn tops(names: &[DatasetName]) -> Vec<DatasetName> {
 /// When a dataset's facts are incomplete.
 pub fn datasets(programs: &Programs, roots: &[DatasetName]) -> Result<Vec<Dataset>, StepError> {
     let zfs = Zfs::new(programs);
-    let lines = zfs.properties_below(roots)?;
     // Where `guid` is hidden it is not among `all` (zfs-fuse, ON of 2009).
     let guids = zfs.guids_below(roots)?;
-    let mut order: Vec<DatasetName> = Vec::new();
-    let mut facts: BTreeMap<DatasetName, Vec<PropertyLine>> = BTreeMap::new();
-    for line in lines {
+    let mut datasets = Vec::new();
+    let mut block: Vec<PropertyLine> = Vec::new();
+    let mut done = |block: &mut Vec<PropertyLine>| {
         // Lines about snapshots are passed over.
-        let Some(name) = line.dataset() else { continue };
-        if !facts.contains_key(&name) {
-            order.push(name.clone());
+        if let Some(name) = block.first().and_then(PropertyLine::dataset) {
+            let guid = guids.get(name.as_str()).copied();
+            datasets.push(dataset(name, guid, block));
         }
-        facts.entry(name).or_default().push(line);
-    }
-    let one = |name: DatasetName| {
-        let guid = guids.get(name.as_str()).copied();
-        dataset(name.clone(), guid, facts.remove(&name).unwrap_or_default())
+        block.clear();
     };
-    order.into_iter().map(one).collect()
+    zfs.properties_below(roots, |line| {
+        if block.first().is_some_and(|first| first.name != line.name) {
+            done(&mut block);
+        }
+        block.push(line);
+    })?;
+    done(&mut block);
+    datasets.into_iter().collect()
 }
 
-fn dataset(name: DatasetName, guid: Option<Guid>, lines: Vec<PropertyLine>) -> Result<Dataset, StepError> {
+fn dataset(name: DatasetName, guid: Option<Guid>, lines: &[PropertyLine]) -> Result<Dataset, StepError> {
     let value = |property: &str| lines.iter().find(|l| l.property == property).map(|l| l.value.as_str());
     let number = |property: &str| value(property).and_then(|v| v.parse::<u64>().ok());
     let missing = |what: &str| StepError::permanent(format!("dataset '{name}': zfs did not tell its {what}"));
@@ -134,7 +136,7 @@ fn dataset(name: DatasetName, guid: Option<Guid>, lines: Vec<PropertyLine>) -> R
     // `1.53x`, on newer software `1.53`; what was written before compression is about so much more.
     let ratio = value("compressratio").and_then(|v| v.trim_end_matches('x').parse::<f64>().ok());
     let logical = (referenced as f64 * ratio.unwrap_or(1.0).clamp(1.0, 1000.0)) as u64;
-    let properties = lines
+    let properties: BTreeMap<_, _> = lines
         .iter()
         .filter(|line| is_carried(&line.property))
         .filter_map(|line| {
@@ -155,7 +157,7 @@ fn dataset(name: DatasetName, guid: Option<Guid>, lines: Vec<PropertyLine>) -> R
         version,
         referenced: Bytes(referenced),
         logical: Bytes(logical),
-        properties,
+        properties: properties.into(),
         name,
     })
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::properties::{Now, Set, Wanted};
 use super::{Done, StepError, check, route, source};
-use crate::cmd::zfs::property::Turn;
+use crate::cmd::zfs::property::{Turn, is_carried};
 use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::cmd::zoneadm::{AttachMode, ZoneFault, ZoneLine, ZoneState};
 use crate::cmd::zonecfg::{Script, ZoneConfig};
@@ -212,14 +212,16 @@ impl Target<'_> {
         Ok(done(Install::Quotas))
     }
 
-    /// Effective values of all datasets in place, in the layout's order; one process.
+    /// Effective values of all datasets in place, of what is carried and `mounted`, in the layout's order; one process.
     fn now(&self) -> Result<Vec<Now>, StepError> {
         let roots: Vec<_> = self.layout.roots().map(|root| root.target.clone()).collect();
         let mut now: std::collections::BTreeMap<String, Now> = std::collections::BTreeMap::new();
-        for line in Zfs::new(self.programs).properties_below(&roots)? {
-            let own = line.source.is_own();
-            now.entry(line.name).or_default().insert(line.property, (line.value, own));
-        }
+        Zfs::new(self.programs).properties_below(&roots, |line| {
+            if is_carried(&line.property) || line.property == "mounted" {
+                let own = line.source.is_own();
+                now.entry(line.name).or_default().insert(line.property, (line.value, own));
+            }
+        })?;
         Ok(self.layout.datasets.iter().map(|d| now.remove(d.target.as_str()).unwrap_or_default()).collect())
     }
 

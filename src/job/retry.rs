@@ -13,6 +13,9 @@ pub enum ErrorKind {
     Permanent,
     /// It may have happened: a deadline passed, a process was killed. Looking again tells.
     Unknown,
+    /// The peer shows another host key, or does not let us in: an operator must look. Final while nothing has been touched;
+    /// a zone that is on its way waits.
+    Untrusted,
 }
 
 /// What to do.
@@ -53,19 +56,20 @@ pub fn decide(phase: Phase, kind: ErrorKind, attempts: u32) -> Decision {
     }
     match kind {
         ErrorKind::Permanent => Decision::TurnBack,
+        ErrorKind::Untrusted if !phase.touches_zone() => Decision::TurnBack,
         ErrorKind::Unknown if attempts >= UNKNOWN_TRIES => Decision::TurnBack,
         // Receiving waits for the source, whose limits count; installing keeps a zone down.
         ErrorKind::Transient if matches!(phase, Phase::Install(_)) && attempts >= TARGET_TRIES => {
             Decision::TurnBack
         }
-        ErrorKind::Transient | ErrorKind::Unknown => Decision::Again(pause),
+        ErrorKind::Transient | ErrorKind::Unknown | ErrorKind::Untrusted => Decision::Again(pause),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::step::{Install, Undo};
+    use crate::job::step::{Install, Round, Undo};
 
     #[test]
     fn behind_a_one_way_door_nothing_turns_back() {
@@ -78,7 +82,8 @@ mod tests {
             Phase::Settled,
             Phase::Undo(Undo::Halt, Cause::Failed),
         ] {
-            for kind in [ErrorKind::Transient, ErrorKind::Permanent, ErrorKind::Unknown] {
+            for kind in [ErrorKind::Transient, ErrorKind::Permanent, ErrorKind::Unknown, ErrorKind::Untrusted]
+            {
                 for attempts in 1..20 {
                     assert_ne!(decide(phase, kind, attempts), Decision::TurnBack, "{phase:?} {kind:?}");
                 }
@@ -91,6 +96,8 @@ mod tests {
         assert_eq!(decide(Phase::Detach, ErrorKind::Permanent, 1), Decision::TurnBack);
         assert_eq!(decide(Phase::Send, ErrorKind::Transient, 50), Decision::Again(Duration::from_secs(60)));
         assert_eq!(decide(Phase::Send, ErrorKind::Unknown, 5), Decision::TurnBack);
+        assert_eq!(decide(Phase::Survey(Round::First), ErrorKind::Untrusted, 1), Decision::TurnBack);
+        assert_eq!(decide(Phase::Send, ErrorKind::Untrusted, 9), Decision::Again(Duration::from_secs(60)));
         assert_eq!(decide(Phase::Install(Install::Mount), ErrorKind::Transient, 6), Decision::TurnBack);
     }
 }

@@ -1,6 +1,7 @@
 //! What the source must tell the target about a zone: facts, gathered once, sent in the offer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +72,8 @@ pub struct Dataset {
     #[serde(default)]
     pub logical: Bytes,
     /// Settable properties and user properties, effective values with their source.
-    pub properties: BTreeMap<String, Property>,
+    /// Shared: a job knows its datasets as offered, as recaptured and as handed off, and a zone may have hundreds.
+    pub properties: Arc<BTreeMap<String, Property>>,
 }
 
 /// What sort of dataset.

@@ -32,11 +32,6 @@ impl Directory {
         }
     }
 
-    /// The directory whose changes mean that the peer has answered.
-    pub fn outbox(&self) -> &Path {
-        &self.outbox
-    }
-
     /// Puts a message: visible whole or not at all, on disk when this returns. May be repeated.
     ///
     /// # Errors
@@ -123,6 +118,14 @@ impl Directory {
             Ok(false) => self.reach().map(|()| false),
             Err(e) => Err(TransportError::file("look at", &path, &e)),
         }
+    }
+
+    /// Has the peer put anything for this job, and not taken it away?
+    ///
+    /// # Errors
+    /// When it can't be said.
+    pub fn has_answers(&self) -> Result<bool, TransportError> {
+        self.outbox.try_exists().map_err(|e| TransportError::file("look at", &self.outbox, &e))
     }
 
     /// Takes away a file of ours; one that is not there is no fault.

@@ -5,8 +5,8 @@
 //! dropbox/<peer>/out/<job>/   the target writes: answer, progress, receipt, result
 //! ```
 //!
-//! Owns names and order in a dropbox, from both sides: [`directory`] is the source's side of a path that
-//! both hosts can reach (the SFTP side will stand beside it), [`arrivals`] is the target's own side, [`guard`] says
+//! Owns names and order in a dropbox, from both sides: [`dropbox`] is the source's side, of a path that both hosts can
+//! reach ([`directory`]) or behind the peer's sshd ([`sftp`]); [`arrivals`] is the target's own side, [`guard`] says
 //! whether a dropbox is the peer's alone.
 //! Guarantees: a file becomes visible only whole, by dot name and rename; messages are synced first, parts
 //! and entries are not, because each is guarded by a digest and can be put again. What lies in `in/` is
@@ -15,7 +15,11 @@
 
 pub mod arrivals;
 pub mod directory;
+pub mod dropbox;
 pub mod guard;
+pub mod sftp;
+
+pub use dropbox::Dropbox;
 
 /// Why a dropbox could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +32,10 @@ pub enum TransportError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The peer is there, and it or we are not who the other knows: a host key, a login. In words for an operator, who
+    /// alone can help.
+    #[error("{0}")]
+    Untrusted(String),
     /// One file could not be put or read.
     #[error("cannot {what} {path}: {why}")]
     File {

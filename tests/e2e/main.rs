@@ -13,4 +13,5 @@ mod peers;
 mod reboots;
 mod refusals;
 mod routes;
+mod sftp;
 mod undo;

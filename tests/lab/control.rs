@@ -6,6 +6,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
 use crate::faults::{self, Rule};
+use crate::hosts::link::{Change, Switch};
+use crate::hosts::{alone, network};
 use crate::world::{Host, Lab, Settings};
 use crate::zones::build::{self, ZoneSpec};
 use crate::zones::kernel::{knobs, set_knobs};
@@ -38,6 +40,32 @@ enum Verb {
         /// sparse or ipkg (OmniOS), native (Solaris 10)
         #[arg(long, default_value = "sparse")]
         brand: String,
+        /// Two hosts that share nothing but a network, with sshd, a log host, and two MariaDB in the zone; needs root
+        #[arg(long)]
+        real: bool,
+    },
+    /// The network between hosts on real parts: pull a cable, slow a link, lose packets
+    Net {
+        /// The lab's directory
+        #[arg(long, global = true, value_name = "DIR", default_value_os_t = play::default_dir())]
+        dir: PathBuf,
+        /// Whose link: zhost1, zhost2 or loghost
+        #[arg(long, global = true, default_value = "zhost2")]
+        host: String,
+        #[command(subcommand)]
+        change: Change,
+    },
+    /// The first process in the namespace of a lab on real parts
+    #[command(hide = true)]
+    Init {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// The process outside of it, which keeps it
+    #[command(hide = true)]
+    Outside {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
     },
     /// A shell on one of them
     Shell {
@@ -122,6 +150,14 @@ enum Verb {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// What a host's boot does to its zones
+    #[command(hide = true)]
+    BootZones {
+        /// The host
+        host: String,
+        #[arg(long)]
+        dir: PathBuf,
+    },
     /// Faults of a host's commands
     Fault {
         /// The host
@@ -174,8 +210,8 @@ pub fn main(argv: &[String]) -> i32 {
             return why.exit_code();
         }
     };
-    match run(cli.verb) {
-        Ok(()) => 0,
+    match in_place(cli.verb, &argv[1..]) {
+        Ok(status) => status,
         Err(why) => {
             err!("zmigrate-lab: {why:#}");
             1
@@ -183,14 +219,46 @@ pub fn main(argv: &[String]) -> i32 {
     }
 }
 
+/// Runs a verb where its hosts are: a lab on real parts has a namespace of its own.
+fn in_place(verb: Verb, args: &[String]) -> Result<i32> {
+    if let Verb::Init { args } = &verb {
+        return alone::init(args);
+    }
+    if let Verb::Outside { args } = &verb {
+        return alone::hold(args);
+    }
+    if !alone::is_inside() {
+        let needs_one = match &verb {
+            Verb::Demo(options) => options.real,
+            Verb::Bench(options) => options.real,
+            Verb::Real(options) => options.hosts,
+            _ => false,
+        };
+        if needs_one {
+            return alone::run_inside(args);
+        }
+        let dir = match &verb {
+            Verb::Shell { at, .. } => Some(&at.dir),
+            Verb::Net { dir, .. } | Verb::Reboot { dir, .. } | Verb::Picture { dir, .. } => Some(dir),
+            _ => None,
+        };
+        if let Some(dir) = dir.filter(|dir| alone::stays(dir)) {
+            return alone::enter(dir, args);
+        }
+    }
+    run(verb).map(|()| 0)
+}
+
 fn run(verb: Verb) -> Result<()> {
     match verb {
+        Verb::Init { .. } | Verb::Outside { .. } => bail!("not a verb for people"),
+        Verb::Net { dir, host, change } => Switch::of(network::place(&dir, "switch")?).change(&host, &change),
         Verb::Demo(options) => demo::run(&options),
         Verb::Real(options) => real::run(&options),
         Verb::Bench(options) => bench::run(&options),
-        Verb::Up { at, size, brand } => {
+        Verb::Up { at, size, brand, real } => {
             let plan = scene::Plan { bytes: size << 20, brand, ..scene::Plan::default() };
-            play::up(&at, &plan)
+            if real { play::up_on_real_parts(&at, plan) } else { play::up(&at, &plan) }
         }
         Verb::Shell { host, at } => play::shell(&at, &host),
         Verb::Down { at } => play::down(&at),
@@ -236,7 +304,10 @@ fn run(verb: Verb) -> Result<()> {
                 .with_context(|| format!("zone '{zone}' is not configured on {}", host.name()))?;
             build::install_zone(host, &ZoneSpec { config, boot })
         }
-        Verb::Reboot { host, dir } => life::reboot_host(Lab::open(dir)?.host(&host)?),
+        Verb::Reboot { host, dir } if alone::is_inside() => play::reboot(&dir, &host),
+        Verb::Reboot { host, dir } | Verb::BootZones { host, dir } => {
+            life::reboot_host(Lab::open(dir)?.host(&host)?)
+        }
         Verb::Fault { host, dir, verb } => {
             let lab = Lab::open(dir)?;
             let host = lab.host(&host)?;

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::hosts::{self, Network};
 use crate::picture::{self, Picture};
 use crate::running::{Running, wait_for};
-use crate::scene::{self, HOSTS, Plan};
+use crate::scene::{self, HOSTS, Plan, Wire};
 
 /// What the demo can be told.
 #[derive(Debug, clap::Args)]
@@ -24,6 +25,12 @@ pub struct Options {
     /// Real ZFS by zfs-fuse, which must be installed; needs root
     #[arg(long)]
     real_zfs: bool,
+    /// Two hosts that share nothing but a network, with sshd, a log host, and two MariaDB in the zone; needs root
+    #[arg(long, conflicts_with_all = ["emulated", "real_zfs"])]
+    pub real: bool,
+    /// With --real: so many rows in each database
+    #[arg(long, default_value_t = 20_000, requires = "real", value_name = "N")]
+    rows: u64,
     /// Emulated ZFS, even where zfs-fuse could be used
     #[arg(long, conflicts_with = "real_zfs")]
     emulated: bool,
@@ -43,25 +50,42 @@ pub fn real_zfs() -> Option<PathBuf> {
         .find(|dir| dir.join("zfs-fuse").exists() && dir.join("zfs").exists())
 }
 
+/// A directory that is no other lab's. In a namespace of their own all labs have the same process ids.
+pub fn temporary_dir(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("{name}-{}-{}", std::process::id(), crate::disk::now_ms()))
+}
+
 /// May zfs-fuse be used here?
 pub fn can_use_real_zfs() -> bool {
     nix::unistd::geteuid().is_root() && fs::metadata("/dev/fuse").is_ok() && real_zfs().is_some()
 }
 
 /// Both hosts up, with the zone running on the first.
-pub fn build(dir: &std::path::Path, plan: &Plan) -> Result<[Running; 2]> {
+pub fn build(dir: &std::path::Path, plan: &Plan) -> Result<([Running; 2], Option<Network>)> {
     let json = serde_json::to_string(plan)?;
     let lab = dir.to_string_lossy().into_owned();
+    let made = [scene::make_host(dir, 0, plan)?, scene::make_host(dir, 1, plan)?];
+    let (network, parts) = match &plan.network {
+        Some(wanted) => {
+            let (network, parts) = Network::make(dir, &made, wanted.scratch.as_deref())?;
+            (Some(network), parts.map(Some))
+        }
+        None => (None, [None, None]),
+    };
     let mut hosts = Vec::new();
-    for (index, name) in HOSTS.iter().enumerate() {
-        let running = Running::start(scene::make_host(dir, index, plan)?)?;
+    for (index, (host, parts)) in made.into_iter().zip(parts).enumerate() {
+        let name = HOSTS[index];
+        let running = match parts {
+            Some(parts) => Running::start_on(host, parts)?,
+            None => Running::start(host)?,
+        };
         running.lab(&["scene-on", name, "--dir", &lab, "--plan", &json])?;
         if index == 0 {
             running.lab(&["scene-on", name, "--dir", &lab, "--plan", &json, "--zone"])?;
         }
         hosts.push(running);
     }
-    hosts.try_into().map_err(|_| anyhow::anyhow!("two hosts"))
+    Ok((hosts.try_into().map_err(|_| anyhow::anyhow!("two hosts"))?, network))
 }
 
 /// The picture of the zone on one host.
@@ -73,25 +97,30 @@ pub fn picture(on: &Running, lab: &std::path::Path, zone: &str) -> Result<Pictur
 
 /// Runs the demo.
 pub fn run(options: &Options) -> Result<()> {
-    let real = options.real_zfs || (!options.emulated && can_use_real_zfs());
-    if options.real_zfs && !can_use_real_zfs() {
+    let real = options.real || options.real_zfs || (!options.emulated && can_use_real_zfs());
+    if (options.real || options.real_zfs) && !can_use_real_zfs() {
         bail!("real ZFS needs root, /dev/fuse and Debian's package zfs-fuse");
+    }
+    if options.real {
+        hosts::network::ensure_packages()?;
     }
     let plan = Plan {
         brand: options.brand.clone(),
         bytes: options.size << 20,
         part: options.part.clone(),
         real_zfs: if real { real_zfs() } else { None },
+        network: options.real.then(Wire::default),
+        rows: options.real.then_some(options.rows),
         ..Plan::default()
     };
     let temporary = options.dir.is_none();
     let dir = match &options.dir {
         Some(dir) => dir.clone(),
-        None => std::env::temp_dir().join(format!("zmigrate-lab-{}", std::process::id())),
+        None => temporary_dir("zmigrate-lab"),
     };
     fs::create_dir_all(&dir)?;
     let dir = dir.canonicalize()?;
-    let result = demonstrate(&dir, &plan, options);
+    let result = if options.real { hosts::demo::run(&dir, plan) } else { demonstrate(&dir, &plan, options) };
     if temporary {
         fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
     } else {
@@ -107,7 +136,7 @@ fn heading(text: &str) {
 fn demonstrate(dir: &std::path::Path, plan: &Plan, options: &Options) -> Result<()> {
     let ways = if plan.real_zfs.is_some() { "real ZFS (zfs-fuse)" } else { "emulated ZFS" };
     println!("Building two hosts with {ways} and the zone '{}', {} MB …", plan.zone, options.size);
-    let [mut source, mut target] = build(dir, plan)?;
+    let ([mut source, mut target], _network) = build(dir, plan)?;
     heading("before");
     show(&source, &target, &plan.zone)?;
     let before = picture(&source, dir, &plan.zone)?;

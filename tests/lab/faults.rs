@@ -309,7 +309,10 @@ impl Struck<'_> {
     }
 
     fn streams_in(&self) -> bool {
-        self.command == "zfs" && self.args.first().is_some_and(|verb| verb == "receive" || verb == "recv")
+        // An ssh that is cut off half-way is cut off in what it carries to the other host.
+        self.command == "ssh"
+            || self.command == "zfs"
+                && self.args.first().is_some_and(|verb| verb == "receive" || verb == "recv")
     }
 
     fn streams(&self) -> bool {

@@ -16,6 +16,7 @@ mod control;
 mod demo;
 mod disk;
 mod faults;
+mod hosts;
 mod inner;
 mod net;
 mod os;
@@ -88,6 +89,7 @@ fn run(host: &Host, command: &str, args: &[String]) -> i32 {
         "zlogin" => zones::zlogin::main(host, args),
         "ifconfig" => net::ifconfig::main(host, args),
         "route" => net::route::main(host, args),
+        "ssh" => net::ssh::main(host, args),
         "netstat" => net::netstat::main(host, args),
         "ipadm" => net::ipadm::ipadm(host, args),
         "dladm" => net::ipadm::dladm(host, args),

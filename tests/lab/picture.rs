@@ -86,13 +86,9 @@ fn with_files(host: &Host, dataset: &str, look: impl FnOnce(&Path) -> Result<()>
     if let Some(dir) = crate::zfs::files(host, dataset)? {
         return look(&dir);
     }
-    let mounted = inner::ask(host, "zfs", &["get", "-Hp", "-o", "value", "mounted,mountpoint", dataset])?;
-    let values: Vec<&str> = mounted.stdout.lines().collect();
-    if let [yes, path] = values[..]
-        && yes == "yes"
-        && path.starts_with('/')
-    {
-        return look(&host.path(path));
+    // A zone mounts its own below its root, whatever their mountpoints say.
+    if let Some((_, path)) = crate::zones::zfs::mounts(host)?.iter().rev().find(|(name, _)| name == dataset) {
+        return look(Path::new(path));
     }
     let (snapshot, copy) = (format!("{dataset}@lab-look"), "data/lab-look");
     let run = |args: &[&str]| crate::scene::zfs(host, args);

@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 
 use crate::demo;
 use crate::faults::{self, Action, Rule, Stream, When};
+use crate::hosts::breaks;
 use crate::running::wait_for;
 use crate::scene::{HOSTS, Plan};
 use crate::stage::{End, Stage};
@@ -32,6 +33,12 @@ pub struct Options {
     /// Megabytes of data in the zone
     #[arg(long, default_value_t = 12, value_name = "MB")]
     size: u64,
+    /// What breaks between two hosts that share nothing but a network, instead; needs root
+    #[arg(long, conflicts_with = "emulated")]
+    pub hosts: bool,
+    /// With --hosts: other moments for what happens at random
+    #[arg(long, default_value_t = 2007, requires = "hosts", value_name = "N")]
+    seed: u64,
     /// Emulated ZFS, to try the runs themselves
     #[arg(long)]
     emulated: bool,
@@ -138,8 +145,20 @@ pub fn run(options: &Options) -> Result<()> {
     }
     let (dir, temporary) = match &options.dir {
         Some(dir) => (dir.clone(), false),
-        None => (std::env::temp_dir().join(format!("zmigrate-lab-real-{}", std::process::id())), true),
+        None => (demo::temporary_dir("zmigrate-lab-real"), true),
     };
+    if options.hosts {
+        breaks::run(&breaks::Options {
+            only: options.only.clone(),
+            size: options.size,
+            seed: options.seed,
+            dir: dir.clone(),
+        })?;
+        if temporary {
+            fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
+        }
+        return Ok(());
+    }
     let mut real = Real { options, dir: dir.clone(), built: 0, stage: None, passed: 0, failed: 0 };
     for run in scenarios() {
         real.one(&run)?;

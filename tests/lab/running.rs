@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::hosts::parts::Parts;
 use crate::scene::configuration;
 use crate::world::Host;
 
@@ -25,12 +26,14 @@ pub struct Running {
     pub host: Host,
     zfs: Option<Child>,
     daemon: Option<Child>,
+    /// Its namespaces, sshd and rsyslogd, where it is more than a directory.
+    pub parts: Option<Parts>,
 }
 
 impl Running {
     /// Starts the host's ZFS, if it is real.
     pub fn start(host: Host) -> Result<Self> {
-        let mut running = Self { host, zfs: None, daemon: None };
+        let mut running = Self { host, zfs: None, daemon: None, parts: None };
         if running.host.settings()?.real_zfs {
             let log = File::create(running.host.file("zfs-fuse.log"))?;
             let child = Command::new("unshare")
@@ -41,18 +44,78 @@ impl Running {
                 .spawn()
                 .context("start zfs-fuse")?;
             running.zfs = Some(child);
-            let ready = |running: &Self| {
-                let status =
-                    running.command("zpool").arg("list").stdout(Stdio::null()).stderr(Stdio::null()).status();
-                status.is_ok_and(|status| status.success())
-            };
-            wait_for("zfs-fuse to answer", Duration::from_secs(20), || ready(&running))?;
+            running.wait_for_zfs()?;
         }
         Ok(running)
     }
 
+    /// Starts a host on real parts: ZFS, rsyslogd, sshd.
+    pub fn start_on(host: Host, parts: Parts) -> Result<Self> {
+        let mut running = Self::of_parts(host, parts);
+        running.power_on()?;
+        Ok(running)
+    }
+
+    /// A host on real parts of which nothing is started here.
+    pub fn of_parts(host: Host, parts: Parts) -> Self {
+        Self { host, zfs: None, daemon: None, parts: Some(parts) }
+    }
+
+    /// The power goes: every process ends at once.
+    pub fn power_off(&mut self) -> Result<()> {
+        self.parts.as_mut().context("a directory has no power")?.kill()?;
+        for mut child in [self.daemon.take(), self.zfs.take()].into_iter().flatten() {
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Starts what a host on real parts runs, but for its zones and zmigrated.
+    pub fn power_on(&mut self) -> Result<()> {
+        let log = File::options().append(true).create(true).open(self.host.file("zfs-fuse.log"))?;
+        let child = self
+            .command("zfs-fuse")
+            .args(["--no-daemon", "--no-kstat-mount"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("start zfs-fuse")?;
+        self.zfs = Some(child);
+        self.wait_for_zfs()?;
+        self.parts.as_mut().context("no parts")?.start()
+    }
+
+    fn wait_for_zfs(&self) -> Result<()> {
+        let ready = || {
+            let status =
+                self.command("zpool").arg("list").stdout(Stdio::null()).stderr(Stdio::null()).status();
+            status.is_ok_and(|status| status.success())
+        };
+        wait_for("zfs-fuse to answer", Duration::from_secs(20), ready)
+    }
+
+    /// A file as the host sees it, for one who is elsewhere.
+    pub fn path(&self, path: &str) -> PathBuf {
+        match &self.parts {
+            Some(parts) => parts.place.path(path),
+            None => self.host.path(path),
+        }
+    }
+
+    /// The host's scratch.
+    pub fn scratch(&self) -> PathBuf {
+        match &self.parts {
+            Some(parts) => parts.place.path("/export/scratch"),
+            None => self.host.file("export/scratch"),
+        }
+    }
+
     /// A program, run where the host is.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
+        if let Some(parts) = &self.parts {
+            return parts.place.command(program);
+        }
         match &self.zfs {
             Some(zfs) => {
                 let mut command = Command::new("nsenter");
@@ -155,6 +218,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // On real parts all of it goes at once.
+        drop(self.parts.take());
         for child in [self.daemon.take(), self.zfs.take()].into_iter().flatten() {
             let mut child = child;
             let _ = child.kill();

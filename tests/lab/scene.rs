@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::hosts::{database, sshd};
 use crate::inner;
 use crate::world::{Host, Settings};
 use crate::zones::build::{ZoneSpec, install_zone};
@@ -34,6 +35,22 @@ pub struct Plan {
     pub real_zfs: Option<PathBuf>,
     /// The zone's name.
     pub zone: String,
+    /// Hosts that share nothing but a network.
+    pub network: Option<Wire>,
+    /// Two databases in the zone, each with so many rows.
+    pub rows: Option<u64>,
+}
+
+/// How hosts are connected that share nothing but a network.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Wire {
+    /// Scratches in memory, of this size; otherwise they lie in the lab's directory.
+    pub scratch: Option<String>,
+    /// Lines of the peer's section besides the address and the key.
+    pub peer: String,
+    /// `udp` or `tcp`: how outcomes go to the log host.
+    pub log: String,
 }
 
 impl Default for Plan {
@@ -46,6 +63,8 @@ impl Default for Plan {
             more_datasets: 0,
             real_zfs: None,
             zone: "dbbackup".into(),
+            network: None,
+            rows: None,
         }
     }
 }
@@ -88,26 +107,44 @@ pub fn configuration(host: &Host) -> PathBuf {
 
 fn write_configuration(lab: &Path, host: &Host, peer: &str, plan: &Plan) -> Result<()> {
     let root = host.root.display();
-    let dropbox = lab.join(peer).join("export/scratch/zmigrate/dropbox").join(host.name());
+    let (scratch, transport, log, more) = match &plan.network {
+        None => {
+            let dropbox = lab.join(peer).join("export/scratch/zmigrate/dropbox").join(host.name());
+            let transport = format!("transport = \"directory\"\ndropbox = \"{}\"\n", dropbox.display());
+            (format!("{root}/export/scratch"), transport, String::new(), "")
+        }
+        Some(wire) => {
+            let user = sshd::account(&host.name());
+            let key = sshd::KEY;
+            let transport = format!(
+                "transport = \"sftp\"\naddress = \"{peer}\"\nuser = \"{user}\"\n\
+                 ssh_options = [\"-o\", \"IdentityFile={key}\"]\ndropbox = \"/\"\n{}",
+                wire.peer
+            );
+            let protocol = if wire.log.is_empty() { "udp" } else { &wire.log };
+            let log = format!("[syslog]\nremote = \"{protocol}://loghost:514\"\n");
+            // The system's ssh, behind the lab's own commands.
+            ("/export/scratch".to_owned(), transport, log, ", \"/usr/bin\"")
+        }
+    };
     let text = format!(
         r#"[host]
 name = "{name}"
 [spool]
 dir = "{root}/var/spool/zmigrate"
 [scratch]
-dir = "{root}/export/scratch/zmigrate"
+dir = "{scratch}/zmigrate"
 max = "64G"
 part = "{part}"
 [commands]
-path = ["{root}/usr/sbin"]
+path = ["{root}/usr/sbin"{more}]
 timeout = "2m"
 [jobs]
 doubt_after = "15m"
 
+{log}
 [peer.{peer}]
-transport = "directory"
-dropbox = "{dropbox}"
-
+{transport}
 [accept.{peer}]
 datasets = ["data/zones"]
 zonepaths = ["/export/zones"]
@@ -115,7 +152,6 @@ route = true
 "#,
         name = host.name(),
         part = plan.part,
-        dropbox = dropbox.display(),
     );
     fs::write(configuration(host), text)?;
     Ok(())
@@ -173,6 +209,9 @@ pub fn make_zone(host: &Host, plan: &Plan) -> Result<()> {
     // Shares of the data, as in the write-up: the second replica is the big one.
     let share = |percent: u64| plan.bytes * percent / 100;
     fill_root(&host.path(&format!("{path}/root")), share(8))?;
+    if plan.rows.is_some() {
+        database::describe(&host.path(&format!("{path}/root")))?;
+    }
     // (dataset, options, where it mounts in the end, bytes)
     let tank = format!("{top}/tank");
     type Row<'a> = (String, &'a [&'a str], &'a str, u64);
@@ -192,6 +231,9 @@ pub fn make_zone(host: &Host, plan: &Plan) -> Result<()> {
         let fill = format!("/export/lab-fill/{}", dataset.replace('/', "-"));
         zfs(host, &["create", "-o", &format!("mountpoint={fill}"), dataset])?;
         fill_data(&host.path(&fill), *bytes, dataset)?;
+        if let Some(rows) = plan.rows.filter(|_| database::is_an_instance(dataset)) {
+            database::make(&host.path(&fill), rows)?;
+        }
         for option in *options {
             zfs(host, &["set", option, dataset])?;
         }

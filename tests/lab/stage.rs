@@ -11,6 +11,8 @@ use chrono::{DateTime, Utc};
 
 use crate::demo;
 use crate::faults;
+use crate::hosts::Network;
+use crate::hosts::demo::without_databases;
 use crate::picture::{self, Picture};
 use crate::running::{Running, wait_for};
 use crate::scene::{HOSTS, Plan};
@@ -26,6 +28,8 @@ pub struct Stage {
     pub plan: Plan,
     /// Source and target.
     pub hosts: [Running; 2],
+    /// What is between them, where they are on real parts.
+    pub network: Option<Network>,
     /// The zone as it was built.
     pub before: Picture,
     /// Outcomes told before the present migration.
@@ -48,6 +52,16 @@ impl End {
     pub fn is_ok(&self) -> bool {
         self.source.contains(" result=ok ")
     }
+
+    /// Bytes of its images.
+    pub fn bytes(&self) -> Option<u64> {
+        self.source.split(' ').find_map(|field| field.strip_prefix("bytes=")?.parse().ok())
+    }
+
+    /// The job that has ended.
+    pub fn job(&self) -> Option<&str> {
+        self.source.split(' ').find_map(|field| field.strip_prefix("job="))
+    }
 }
 
 impl Stage {
@@ -55,9 +69,9 @@ impl Stage {
     pub fn build(dir: &Path, plan: Plan) -> Result<Self> {
         fs::create_dir_all(dir)?;
         let dir = dir.canonicalize()?;
-        let hosts = demo::build(&dir, &plan)?;
+        let (hosts, network) = demo::build(&dir, &plan)?;
         let before = demo::picture(&hosts[0], &dir, &plan.zone)?;
-        Ok(Self { dir, plan, hosts, before, told: [0, 0] })
+        Ok(Self { dir, plan, hosts, network, before, told: [0, 0] })
     }
 
     /// Starts whichever daemon is not running, and says how many that were.
@@ -181,7 +195,10 @@ impl Stage {
             return Ok(wrong);
         }
         let after = demo::picture(owner, &self.dir, &self.plan.zone)?;
-        let mut before = self.before.clone();
+        let (mut before, mut after) = (self.before.clone(), after);
+        if self.plan.rows.is_some() {
+            (before, after) = (without_databases(before), without_databases(after));
+        }
         if !end.is_ok() {
             // The zone is mounted where it was, or it is not: both are the host's affair, as in the pictures.
             before.files.retain(|path, text| text != "mountpoint" || after.files.contains_key(path));
@@ -199,7 +216,7 @@ impl Stage {
         };
         wrong.extend(listed.lines().filter(ours).map(|name| format!("dataset {name} is left on the target")));
         for on in &self.hosts {
-            for file in files(&on.host.file("export/scratch/zmigrate")) {
+            for file in files(&on.scratch().join("zmigrate")) {
                 wrong.push(format!("{} is left on the scratch", file.display()));
             }
         }

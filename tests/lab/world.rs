@@ -16,7 +16,7 @@ use crate::disk;
 /// The commands that a host has in its `/usr/sbin`.
 pub const COMMANDS: &[&str] = &[
     "beadm", "dladm", "hostname", "ifconfig", "ipadm", "isainfo", "mount", "netstat", "pkg", "pkginfo",
-    "route", "showrev", "svcprop", "svcs", "uname", "zfs", "zlogin", "zoneadm", "zonecfg", "zonename",
+    "route", "showrev", "ssh", "svcprop", "svcs", "uname", "zfs", "zlogin", "zoneadm", "zonecfg", "zonename",
     "zpool",
 ];
 

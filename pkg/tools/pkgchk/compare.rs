@@ -35,6 +35,10 @@ pub fn faults(package: &Package, prototype: &str, sources: &Path) -> Vec<String>
     for entry in &package.map {
         let member = entry.member();
         let Some(file) = package.files.iter().find(|file| file.name == member) else {
+            // pkgtrans leaves empty directories out; pkgadd makes them by pkgmap.
+            if entry.contents.is_none() {
+                continue;
+            }
             faults.push(format!("{member} is in pkgmap and not in the archive"));
             continue;
         };

@@ -51,16 +51,21 @@ impl<'p> Zfs<'p> {
         Ok(rows.into_iter().map(|(name, _)| name).collect())
     }
 
-    /// All properties of `roots`, everything below them, and their snapshots, in one process.
+    /// All properties of `roots`, everything below them, and their snapshots, in one process. `take` gets them line by
+    /// line, those of one dataset in one block.
     ///
     /// # Errors
-    /// As above.
-    pub fn properties_below(&self, roots: &[DatasetName]) -> Result<Vec<PropertyLine>, CmdError> {
+    /// As above; some lines have been taken then.
+    pub fn properties_below(
+        &self,
+        roots: &[DatasetName],
+        take: impl FnMut(PropertyLine),
+    ) -> Result<(), CmdError> {
         if roots.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let argv = argv::get_all(roots);
-        parse::properties(&self.programs.ok(&argv)?.stdout).map_err(CmdError::unreadable(&argv))
+        parse::each_property(&self.programs.ok(&argv)?.stdout, take).map_err(CmdError::unreadable(&argv))
     }
 
     /// Some properties of some datasets or snapshots, all of which must exist; never-set user properties come

@@ -108,9 +108,18 @@ pub fn list(text: &str, columns: usize) -> Result<Vec<(DatasetName, Vec<String>)
 /// On a line without its four columns, with a source that isn't known, that repeats a property of a dataset,
 /// or that comes back to a dataset after another one: `zfs` prints each dataset in one block.
 pub fn properties(text: &str) -> Result<Vec<PropertyLine>, ParseError> {
+    let mut lines = Vec::new();
+    each_property(text, |line| lines.push(line))?;
+    Ok(lines)
+}
+
+/// As [`properties`], line by line: those of some hundred datasets are many megabytes.
+///
+/// # Errors
+/// As [`properties`]; some lines have been taken then.
+pub fn each_property(text: &str, mut take: impl FnMut(PropertyLine)) -> Result<(), ParseError> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
     let mut block: (&str, BTreeSet<&str>) = ("", BTreeSet::new());
-    let mut read = Vec::new();
     for (index, line) in text.lines().filter(|line| !is_nothing(line)).enumerate() {
         let fault = |why: &str| ParseError::at(index, line, why);
         let columns = "does not have its four columns (a value that holds a line end can't be read back)";
@@ -128,14 +137,14 @@ pub fn properties(text: &str) -> Result<Vec<PropertyLine>, ParseError> {
         if !block.1.insert(property) {
             return Err(fault("repeats a property"));
         }
-        read.push(PropertyLine {
+        take(PropertyLine {
             name: name.to_owned(),
             property: property.to_owned(),
             value: value.to_owned(),
             source,
         });
     }
-    Ok(read)
+    Ok(())
 }
 
 /// Reads `zfs get -Hp -o name,value guid`.

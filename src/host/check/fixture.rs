@@ -1,6 +1,7 @@
 //! The zone of 2007 on its way to a host that takes it; each test spoils one thing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Check, Judgement, Reserved, ScratchRoom, World, ZonepathState};
 use crate::cmd::zoneadm::{ZoneLine, ZoneList, ZoneState};
@@ -95,12 +96,12 @@ pub fn name(text: &str) -> DatasetName {
 /// Sets a property of a surveyed dataset locally.
 pub fn local(dataset: &mut Dataset, property: &str, value: &str) {
     let set = Property { value: value.to_owned(), source: Source::Local };
-    dataset.properties.insert(property.to_owned(), set);
+    Arc::make_mut(&mut dataset.properties).insert(property.to_owned(), set);
 }
 
 fn inherited(dataset: &mut Dataset, property: &str, value: &str, from: &str) {
     let set = Property { value: value.to_owned(), source: Source::Inherited(name(from)) };
-    dataset.properties.insert(property.to_owned(), set);
+    Arc::make_mut(&mut dataset.properties).insert(property.to_owned(), set);
 }
 
 fn dataset(text: &str, gib: u64) -> Dataset {
@@ -111,7 +112,7 @@ fn dataset(text: &str, gib: u64) -> Dataset {
         version: Some(5),
         referenced: Bytes(gib * GIB),
         logical: Bytes(gib * GIB),
-        properties: BTreeMap::new(),
+        properties: Arc::default(),
     }
 }
 

@@ -223,7 +223,8 @@ mod tests {
         let inherits = |c: &mut Case, property: &str, value: &str| {
             let source = Source::Inherited(name("data/zones/dbbackup"));
             let set = Property { value: value.to_owned(), source };
-            c.offer.survey.datasets[1].properties.insert(property.to_owned(), set);
+            std::sync::Arc::make_mut(&mut c.offer.survey.datasets[1].properties)
+                .insert(property.to_owned(), set);
         };
         // Said to be none; but what it will inherit is its parent's.
         accepted(|c| inherits(c, "mountpoint", "none"));
@@ -237,12 +238,14 @@ mod tests {
         });
         refused("has the mountpoint /etc", |c| {
             let set = Property { value: "on".to_owned(), source: Source::Default };
-            c.offer.survey.datasets[1].properties.insert("zoned".to_owned(), set);
+            std::sync::Arc::make_mut(&mut c.offer.survey.datasets[1].properties)
+                .insert("zoned".to_owned(), set);
             local(&mut c.offer.survey.datasets[1], "mountpoint", "/etc");
         });
         refused("has the mountpoint /etc", |c| {
             let set = Property { value: "on".to_owned(), source: Source::Inherited(name("data")) };
-            c.offer.survey.datasets[1].properties.insert("zoned".to_owned(), set);
+            std::sync::Arc::make_mut(&mut c.offer.survey.datasets[1].properties)
+                .insert("zoned".to_owned(), set);
             local(&mut c.offer.survey.datasets[1], "mountpoint", "/etc");
         });
     }

@@ -24,7 +24,7 @@ use crate::job::message::{self, MAX_MESSAGE, Message, Progress, Verdict};
 use crate::job::name::{Bytes, DatasetName, Guid};
 use crate::job::record::Job;
 use crate::job::retry::ErrorKind;
-use crate::transport::directory::Directory;
+use crate::transport::Dropbox;
 use copying::{Copying, Part};
 use sending::Sending;
 
@@ -46,7 +46,7 @@ pub struct Send<'a> {
     /// So many bytes of this job may lie there.
     pub share: Bytes,
     /// The target's dropbox.
-    pub dropbox: &'a Directory,
+    pub dropbox: &'a Dropbox,
     /// Parts that are copied at once.
     pub connections: u32,
     /// So many bytes were copied: waits until more may be, unless it is over; `false` when it is.

@@ -6,6 +6,8 @@ pub mod ifconfig;
 pub mod ipadm;
 pub mod netstat;
 pub mod route;
+mod sftp;
+pub mod ssh;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};

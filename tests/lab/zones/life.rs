@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::config::Config;
 use super::kernel::{Alive, Phase, State, knobs};
+use super::services::{self, Stop};
 use super::zoneadm::Call;
 use super::{Zones, brand, change, configuration, index::Stored, lock_zone, verify, zfs};
 use crate::disk;
@@ -64,6 +65,9 @@ pub fn boot(call: &Call, config: &Config, to: State) -> Result<i32> {
         zones.event(host, now, call.zone, if to == State::Ready { "ready" } else { "boot" });
         Ok(())
     })?;
+    if to == State::Running {
+        services::start(host, config)?;
+    }
     Ok(0)
 }
 
@@ -128,6 +132,9 @@ pub fn halt(call: &Call, state: State) -> Result<i32> {
 }
 
 fn leave_kernel(host: &Host, zone: &str) -> Result<()> {
+    if let Some(config) = configuration(host, zone)? {
+        services::stop(host, &config, Stop::AtOnce)?;
+    }
     change(host, |zones| {
         zones.kernel.zones.retain(|alive| alive.name != zone);
         zones.event(host, disk::now_ms(), zone, "halt");
@@ -136,8 +143,16 @@ fn leave_kernel(host: &Host, zone: &str) -> Result<()> {
     .map(drop)
 }
 
-/// Tells a zone to go down by itself, as its own init is told; returns at once.
+/// Tells a zone to go down by itself, as its own init is told; returns when its services have ended.
 pub fn begin_shutdown(host: &Host, zone: &str, phase: Phase) -> Result<()> {
+    if let Some(config) = configuration(host, zone)?
+        && Zones::look(host)?.alive(zone).is_some_and(|alive| alive.phase == Phase::Running)
+    {
+        services::stop(host, &config, Stop::Orderly)?;
+        if phase == Phase::Rebooting {
+            services::start(host, &config)?;
+        }
+    }
     change(host, |zones| {
         if let Some(alive) = zones.kernel.zones.iter_mut().find(|alive| alive.name == zone)
             && alive.phase == Phase::Running

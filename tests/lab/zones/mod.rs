@@ -16,6 +16,7 @@ pub mod kernel;
 pub mod life;
 pub mod list;
 pub mod mount;
+pub mod services;
 pub mod verify;
 pub mod xml;
 pub mod zfs;

@@ -3,6 +3,9 @@
 //! property says (`mount -F zfs`) need to know which of the two it is.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
@@ -176,6 +179,33 @@ pub fn mount_at(host: &Host, dataset: &str, path: &str) -> Result<()> {
         bail!("{dataset} could not be mounted at {path}");
     }
     Ok(())
+}
+
+/// Mounts a dataset somewhere in a zone, by the zone's own right: `zfs mount` of the global zone refuses a zoned one.
+/// With zfs-fuse that refusal is the client's, so the lab asks the daemon itself.
+pub fn mount_in_zone(host: &Host, dataset: &str, path: &Path) -> Result<()> {
+    if !host.settings()?.real_zfs {
+        return Ok(crate::zfs::mount_at(host, dataset, &path.display().to_string())?);
+    }
+    // zfs-fuse 0.7, zfsfuse_cmd_t as seen on the socket: MOUNT_REQ (6), the two lengths, flags, options' length;
+    // then the two texts; the answer is an errno.
+    let dir = path.display().to_string();
+    let mut request = [0u8; 32];
+    for (at, number) in [(0, 6), (8, dataset.len()), (12, dir.len())] {
+        request[at..at + 4].copy_from_slice(&u32::try_from(number)?.to_ne_bytes());
+    }
+    let mut socket = UnixStream::connect("/run/zfs/zfs_socket").context("zfs-fuse's socket")?;
+    socket.write_all(&request)?;
+    socket.write_all(dataset.as_bytes())?;
+    socket.write_all(dir.as_bytes())?;
+    let mut answer = [0u8; 4];
+    socket.read_exact(&mut answer)?;
+    match i32::from_ne_bytes(answer) {
+        0 => Ok(()),
+        errno => {
+            bail!("{dataset} could not be mounted at {dir}: {}", std::io::Error::from_raw_os_error(errno))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,207 +1,20 @@
-//! `zmigrate-lab bench`: the same zone on the same pools, moved in turn (a) by hand as in 2007, by a script that
-//! waits for nobody, (b) by one pipe of `zfs send -R` into `zfs receive -d`, which is the floor and moves no
-//! zone, and (c) by zmigrate. Medians; nothing is asserted, a clock proves nothing on a busy machine.
-//!
-//! Outage is from the shutdown's begin to the end of the boot. Memory is VmHWM of each daemon at the end of
-//! its run, its own and not that of the commands it runs. Bytes on the scratch are those of both hosts.
+//! The three ways that need no network: by hand, by one pipe, by zmigrate. By hand and by zmigrate are the same between
+//! hosts that have one.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
-use crate::demo;
+use super::cpu::Account;
+use super::{Measured, Peak, over_ssh};
 use crate::running::{Running, wait_for};
-use crate::scene::Plan;
 use crate::stage::{End, Stage, destroy_snapshots, files, patiently};
-
-/// What it can be told.
-#[derive(Debug, clap::Args)]
-pub struct Options {
-    /// Megabytes of data in the zone
-    #[arg(long, default_value_t = 300, value_name = "MB")]
-    size: u64,
-    /// So many runs of each way
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    runs: u32,
-    /// JSON instead of the table
-    #[arg(long)]
-    json: bool,
-    /// Emulated ZFS: shows that it runs, its numbers say nothing about ZFS
-    #[arg(long)]
-    emulated: bool,
-    /// Size of a part
-    #[arg(long, default_value = "16M")]
-    part: String,
-    /// Only (c), with so many empty datasets more: what is spent while no zfs command runs
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    datasets: u32,
-    /// Only (c), with 200 MB and with 2 GB: does memory grow with the zone?
-    #[arg(long, conflicts_with = "datasets")]
-    memory: bool,
-}
 
 /// Longer than any move of a few gigabytes takes.
 const PATIENCE: Duration = Duration::from_secs(1800);
-
-/// One migration, measured.
-#[derive(Debug, Clone, Serialize)]
-struct Measured {
-    /// `by_hand`, `pipe` or `zmigrate`.
-    way: &'static str,
-    /// Seconds from the first command, or the request's drop, to the end.
-    total: f64,
-    /// Seconds; none for the pipe.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outage: Option<f64>,
-    /// Bytes written to both scratches.
-    scratch: u64,
-    /// MiB, of both daemons.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peak_rss_mib: Option<Peak>,
-    /// Seconds in which no zfs command ran on either host.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    beyond_zfs: Option<f64>,
-}
-
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Peak {
-    source: f64,
-    target: f64,
-}
-
-/// Runs it.
-pub fn run(options: &Options) -> Result<()> {
-    if !options.emulated && !demo::can_use_real_zfs() {
-        bail!(
-            "real ZFS needs root, /dev/fuse and Debian's package zfs-fuse; --emulated shows that the benchmark runs"
-        );
-    }
-    let dir = std::env::temp_dir().join(format!("zmigrate-lab-bench-{}", std::process::id()));
-    let result = if options.memory { memory(options, &dir) } else { compare(options, &dir) };
-    if dir.exists() {
-        fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
-    }
-    result
-}
-
-fn stage(options: &Options, dir: PathBuf, megabytes: u64) -> Result<Stage> {
-    let plan = Plan {
-        bytes: megabytes << 20,
-        part: options.part.clone(),
-        more_datasets: options.datasets,
-        real_zfs: if options.emulated { None } else { demo::real_zfs() },
-        gzip: false,
-        ..Plan::default()
-    };
-    Stage::build(&dir, plan)
-}
-
-fn compare(options: &Options, dir: &std::path::Path) -> Result<()> {
-    let mut stage = stage(options, dir.to_owned(), options.size)?;
-    let mut runs = Vec::new();
-    let ways: &[fn(&mut Stage) -> Result<Measured>] =
-        if options.datasets > 0 { &[by_zmigrate] } else { &[by_hand, by_pipe, by_zmigrate] };
-    for number in 1..=options.runs {
-        for way in ways {
-            // What the run before left to be written is not this one's.
-            nix::unistd::sync();
-            let measured = way(&mut stage)?;
-            if !options.json {
-                out!("{number}: {}", line(&measured));
-            }
-            runs.push(measured);
-        }
-    }
-    report(options, &runs)
-}
-
-fn report(options: &Options, runs: &[Measured]) -> Result<()> {
-    let of = |way: &str, what: fn(&Measured) -> Option<f64>| {
-        median(runs.iter().filter(|run| run.way == way).filter_map(what).collect())
-    };
-    let total = |way| of(way, |run| Some(run.total));
-    let ratio = |way| Some(total("zmigrate")? / total(way)?);
-    let (by_hand, pipe) = (ratio("by_hand"), ratio("pipe"));
-    let source = of("zmigrate", |run| run.peak_rss_mib.map(|peak| peak.source));
-    let target = of("zmigrate", |run| run.peak_rss_mib.map(|peak| peak.target));
-    let beyond = of("zmigrate", |run| run.beyond_zfs);
-    if options.json {
-        let value = serde_json::json!({
-            "ratios": { "by_hand": by_hand, "pipe": pipe },
-            "peak_rss_mib": { "source": source, "target": target },
-            "beyond_zfs": beyond,
-            "runs": runs,
-        });
-        out!("{}", serde_json::to_string_pretty(&value)?);
-        return Ok(());
-    }
-    out!();
-    out!("{:<10} {:>9} {:>9} {:>12}", "median of", "total", "outage", "on scratch");
-    for way in ["by_hand", "pipe", "zmigrate"] {
-        let Some(total) = total(way) else { continue };
-        let outage = of(way, |run| run.outage).map_or("-".to_owned(), |s| format!("{s:.2} s"));
-        let scratch = of(way, |run| Some(run.scratch as f64 / f64::from(1 << 20))).unwrap_or_default();
-        out!("{way:<10} {total:>7.2} s {outage:>9} {scratch:>8.0} MiB");
-    }
-    let shown = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
-    out!("zmigrate / by hand {}, zmigrate / pipe {}", shown(by_hand), shown(pipe));
-    out!("peak memory: source {} MiB, target {} MiB", shown(source), shown(target));
-    out!("while no zfs command ran: {} s", shown(beyond));
-    Ok(())
-}
-
-fn memory(options: &Options, dir: &std::path::Path) -> Result<()> {
-    let mut peaks = BTreeMap::new();
-    for megabytes in [200, 2048] {
-        let mut stage = stage(options, dir.join(megabytes.to_string()), megabytes)?;
-        let measured = by_zmigrate(&mut stage)?;
-        let peak = measured.peak_rss_mib.context("no daemon was measured")?;
-        if !options.json {
-            out!("{megabytes} MB: source {:.1} MiB, target {:.1} MiB", peak.source, peak.target);
-        }
-        peaks.insert(megabytes, peak);
-        drop(stage);
-        fs::remove_dir_all(dir.join(megabytes.to_string()))?;
-    }
-    let growth = |of: fn(&Peak) -> f64| of(&peaks[&2048]) / of(&peaks[&200]);
-    let growth = Peak { source: growth(|peak| peak.source), target: growth(|peak| peak.target) };
-    if options.json {
-        out!("{}", serde_json::json!({ "peak_rss_mib": peaks, "growth": growth }));
-    } else {
-        out!("2 GB / 200 MB: source {:.3}, target {:.3}", growth.source, growth.target);
-    }
-    Ok(())
-}
-
-fn line(run: &Measured) -> String {
-    let mut text = format!("{:<10} {:.2} s", run.way, run.total);
-    if let Some(outage) = run.outage {
-        text.push_str(&format!(", outage {outage:.2} s"));
-    }
-    if let Some(peak) = run.peak_rss_mib {
-        text.push_str(&format!(", peak {:.1} and {:.1} MiB", peak.source, peak.target));
-    }
-    if let Some(beyond) = run.beyond_zfs {
-        text.push_str(&format!(", {beyond:.2} s without zfs"));
-    }
-    text
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    Some(match values.len() {
-        0 => return None,
-        n if n % 2 == 1 => values[middle],
-        _ => f64::midpoint(values[middle - 1], values[middle]),
-    })
-}
 
 /// The zone has moved: what [`Stage::put_back`] needs to know.
 fn moved() -> End {
@@ -209,7 +22,8 @@ fn moved() -> End {
 }
 
 /// (a) Shutdown, detach, snapshot, send all, copy all, receive all, properties, configure, attach, boot.
-fn by_hand(stage: &mut Stage) -> Result<Measured> {
+pub fn by_hand(stage: &mut Stage) -> Result<Measured> {
+    let account = Account::open(stage)?;
     let begun = Instant::now();
     let zone = stage.plan.zone.clone();
     let top = format!("data/zones/{zone}");
@@ -237,8 +51,14 @@ fn by_hand(stage: &mut Stage) -> Result<Measured> {
     }
     let mut scratch = 0;
     for dataset in &datasets {
-        let bytes = fs::copy(from.join(image(dataset)), to.join(image(dataset)))?;
-        scratch += 2 * bytes;
+        let (here, there) = (from.join(image(dataset)), to.join(image(dataset)));
+        scratch += 2 * fs::metadata(&here)?.len();
+        if stage.network.is_none() {
+            fs::copy(here, there)?;
+        }
+    }
+    if stage.network.is_some() {
+        over_ssh::scp(stage, "/export/scratch/by-hand", "/export/scratch/by-hand")?;
     }
     for dataset in &datasets {
         let file = File::open(to.join(image(dataset)))?;
@@ -258,12 +78,13 @@ fn by_hand(stage: &mut Stage) -> Result<Measured> {
     target.ask("zoneadm", &["-z", &zone, "attach"])?;
     target.ask("zoneadm", &["-z", &zone, "boot"])?;
     let total = begun.elapsed().as_secs_f64();
+    let cost = account.close(stage)?;
     for dir in [from, to] {
         fs::remove_dir_all(dir)?;
     }
     destroy_snapshots(target)?;
     stage.put_back(&moved())?;
-    Ok(Measured { way: "by_hand", total, outage: Some(total), scratch, peak_rss_mib: None, beyond_zfs: None })
+    Ok(Measured { outage: Some(total), scratch, cost, ..Measured::of("by_hand", total) })
 }
 
 /// Mounts a dataset that is not mounted yet.
@@ -305,7 +126,7 @@ fn properties_by_hand(source: &Running, target: &Running, top: &str) -> Result<(
 }
 
 /// (b) One pipe into another place. No zone moves, nothing is on the scratch: less than this can't be.
-fn by_pipe(stage: &mut Stage) -> Result<Measured> {
+pub fn by_pipe(stage: &mut Stage) -> Result<Measured> {
     let top = format!("data/zones/{}", stage.plan.zone);
     let [source, target] = &stage.hosts;
     target.ask("zfs", &["create", "-o", "mountpoint=none", "-o", "canmount=off", "data/pipe"])?;
@@ -321,7 +142,7 @@ fn by_pipe(stage: &mut Stage) -> Result<Measured> {
     let total = begun.elapsed().as_secs_f64();
     patiently(target, "zfs", &["destroy", "-r", "data/pipe"])?;
     destroy_snapshots(source)?;
-    Ok(Measured { way: "pipe", total, outage: None, scratch: 0, peak_rss_mib: None, beyond_zfs: None })
+    Ok(Measured::of("pipe", total))
 }
 
 /// `zfs send … | zfs receive -d`.
@@ -341,13 +162,15 @@ fn pipe(source: &Running, send: &[&str], target: &Running) -> Result<()> {
 }
 
 /// (c) A request is dropped.
-fn by_zmigrate(stage: &mut Stage) -> Result<Measured> {
+pub fn by_zmigrate(stage: &mut Stage) -> Result<Measured> {
     stage.start_daemons()?;
+    let account = Account::open(stage)?;
     let begun = Instant::now();
     stage.submit("")?;
     wait_for("the source's outcome", PATIENCE, || !stage.outcomes(0).is_empty())
         .with_context(|| stage.told_so_far())?;
     let total = begun.elapsed().as_secs_f64();
+    let cost = account.close(stage)?;
     let end = stage.drive(PATIENCE)?;
     ensure!(end.is_ok(), "the zone did not move: {}", end.source);
     let peak = |index: usize| {
@@ -356,7 +179,6 @@ fn by_zmigrate(stage: &mut Stage) -> Result<Measured> {
     };
     let peak_rss_mib = Some(Peak { source: peak(0)?, target: peak(1)? });
     stage.stop_daemons()?;
-    let bytes = end.source.split(' ').find_map(|field| field.strip_prefix("bytes=")?.parse::<u64>().ok());
     let outage = stage.happened(1, "\"step\":\"boot\"")? - stage.happened(0, "\"autoboot-cleared\"")?;
     let beyond = total - busy(stage)?;
     stage.put_back(&end)?;
@@ -369,12 +191,12 @@ fn by_zmigrate(stage: &mut Stage) -> Result<Measured> {
     }
     ensure!(files(&stage.hosts[0].host.file("export/scratch")).is_empty(), "the scratch is not empty");
     Ok(Measured {
-        way: "zmigrate",
-        total,
         outage: Some(outage.as_seconds_f64()),
-        scratch: 2 * bytes.context("the outcome has no bytes")?,
+        scratch: 2 * end.bytes().context("the outcome has no bytes")?,
         peak_rss_mib,
         beyond_zfs: Some(beyond),
+        cost,
+        ..Measured::of("zmigrate", total)
     })
 }
 

@@ -1,0 +1,127 @@
+//! The source's side of a dropbox, however it is reached.
+
+use std::path::Path;
+
+use super::TransportError;
+use super::directory::Directory;
+use super::sftp::Sftp;
+use crate::cmd::Programs;
+use crate::config::Transport;
+use crate::job::name::JobId;
+
+/// One job's two directories in a peer's dropbox. May be used by several threads at once; clones share what is open.
+#[derive(Debug, Clone)]
+pub enum Dropbox {
+    /// By a path.
+    Directory(Directory),
+    /// By SFTP.
+    Sftp(Sftp),
+}
+
+/// The same question to whichever it is.
+macro_rules! either {
+    ($dropbox:ident, $of:ident => $ask:expr) => {
+        match $dropbox {
+            Dropbox::Directory($of) => $ask,
+            Dropbox::Sftp($of) => $ask,
+        }
+    };
+}
+
+impl Dropbox {
+    /// The job's place in the dropbox that the configuration names. Nothing is opened yet. `is_over` ends all waiting for
+    /// the network.
+    pub fn new(
+        at: &Transport,
+        job: &JobId,
+        programs: Programs,
+        is_over: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        match at {
+            Transport::Directory { dropbox } => Self::Directory(Directory::new(dropbox, job)),
+            Transport::Sftp(at) => Self::Sftp(Sftp::new(at, job, programs, is_over)),
+        }
+    }
+
+    /// Whether nothing announces what the peer puts, so that it must be asked for.
+    pub fn is_silent(&self) -> bool {
+        matches!(self, Self::Sftp(_))
+    }
+
+    /// Puts a message: visible whole or not at all, on disk when this returns. May be repeated.
+    ///
+    /// # Errors
+    /// [`TransportError`]; the message may or may not be visible then.
+    pub fn put(&self, name: &str, bytes: &[u8]) -> Result<(), TransportError> {
+        either!(self, of => of.put(name, bytes))
+    }
+
+    /// Puts a part's entry. Not synced: a lost one is put again, a torn one does not parse.
+    ///
+    /// # Errors
+    /// As [`Dropbox::put`].
+    pub fn put_entry(&self, name: &str, bytes: &[u8]) -> Result<(), TransportError> {
+        either!(self, of => of.put_entry(name, bytes))
+    }
+
+    /// Copies a staged part; `told` hears of each piece, and says whether to go on. The target checks the digest.
+    ///
+    /// # Errors
+    /// As [`Dropbox::put`]. Nothing is visible then.
+    pub fn put_part(
+        &self,
+        name: &str,
+        from: &Path,
+        told: &dyn Fn(u64) -> bool,
+    ) -> Result<u64, TransportError> {
+        either!(self, of => of.put_part(name, from, told))
+    }
+
+    /// What the peer has put under `name`, at most `max` bytes; `None` when nothing is there.
+    ///
+    /// # Errors
+    /// When the dropbox itself can't be reached, too.
+    pub fn get(&self, name: &str, max: u64) -> Result<Option<Vec<u8>>, TransportError> {
+        either!(self, of => of.get(name, max))
+    }
+
+    /// Is a file of ours still there?
+    ///
+    /// # Errors
+    /// When it can't be said.
+    pub fn holds(&self, name: &str) -> Result<bool, TransportError> {
+        either!(self, of => of.holds(name))
+    }
+
+    /// Has the peer put anything for this job, and not taken it away?
+    ///
+    /// # Errors
+    /// When it can't be said.
+    pub fn has_answers(&self) -> Result<bool, TransportError> {
+        either!(self, of => of.has_answers())
+    }
+
+    /// Takes away a file of ours; one that is not there is no fault.
+    ///
+    /// # Errors
+    /// When it is still there.
+    pub fn remove(&self, name: &str) -> Result<(), TransportError> {
+        either!(self, of => of.remove(name))
+    }
+
+    /// Takes away our side of the job, when it is over.
+    ///
+    /// # Errors
+    /// When something is left; may be repeated.
+    pub fn leave(&self) -> Result<(), TransportError> {
+        either!(self, of => of.leave())
+    }
+
+    /// Are the dropbox's two directories there?
+    ///
+    /// # Errors
+    /// [`TransportError::Unreachable`] or [`TransportError::Untrusted`].
+    pub fn reach(&self) -> Result<(), TransportError> {
+        either!(self, of => of.reach())
+    }
+}
