@@ -86,6 +86,10 @@ pub fn make_host(lab: &Path, index: usize, plan: &Plan) -> Result<Host> {
     }
     let program = std::env::current_exe().context("find our own program")?;
     let host = Host::create(lab.join(name), &settings, &program)?;
+    if plan.network.is_some() {
+        // Between hosts with a network the system's own ssh is meant, further on in the path.
+        fs::remove_file(host.file("usr/sbin/ssh"))?;
+    }
     let bin = host.file("opt/zmigrate/bin");
     fs::create_dir_all(&bin)?;
     for command in ["zmigrated", "zmigrate"] {
