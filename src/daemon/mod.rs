@@ -54,6 +54,25 @@ pub struct Args {
     /// missing rights, 95 for anything else that a restart can't help.
     #[arg(long)]
     detach: bool,
+    /// The least urgent lines that the log is told: notice has outcomes and trouble, info each step as well.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: LogLevel,
+}
+
+/// Outcomes can't be left out: a job's end is always told.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum LogLevel {
+    Notice,
+    Info,
+}
+
+impl From<LogLevel> for Severity {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Notice => Severity::Notice,
+            LogLevel::Info => Severity::Info,
+        }
+    }
 }
 
 /// The program.
@@ -119,6 +138,7 @@ fn open(args: &Args) -> Result<Arc<Context>, Failed> {
     if !args.detach {
         log = log.on_stderr(&config.host);
     }
+    log = log.least(args.log_level.into());
     make_directories(&config).map_err(|error| Failed::new(exit::FATAL, error))?;
     let context = Context::new(config, spool, log, loghost);
     dropboxes::make(&context);
