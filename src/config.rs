@@ -217,6 +217,11 @@ impl Config {
         format!("zmigrate-{peer}")
     }
 
+    /// What one job that sends may have of the scratch, so that all together keep within its `max`.
+    pub fn sender_share(&self) -> Bytes {
+        Bytes(self.scratch.max.0 / u64::from(self.jobs.parallel.max(1)))
+    }
+
     /// Where this host stages the parts of a job that it sends.
     pub fn out(&self, job: &JobId) -> PathBuf {
         self.scratch.dir.join("out").join(job.as_str())

@@ -29,7 +29,7 @@ pub fn send(at: &At<'_>) -> Result<Done, StepError> {
         programs: at.programs,
         job,
         stage: &stage,
-        share: at.config.scratch.max,
+        share: at.config.sender_share(),
         dropbox: &dropbox,
         connections: at.config.peers.get(&job.peer).map_or(1, |peer| peer.transport.connections()),
         pace: &|copied, is_over| {

@@ -253,7 +253,7 @@ pub fn judge(at: &At<'_>, offer: &Offer) -> Result<Judgement, StepError> {
     let layout = place(at.config, job);
     let reserved = at.context.reserved_by_others(&job.id);
     let world = gather(at.programs, &job.id, offer, accept, layout.as_ref().ok(), &reserved)?;
-    let scratch = scratch_room(at.config);
+    let scratch = ScratchRoom::of(&at.config.scratch);
     let check = Check {
         job: &job.id,
         offer,
@@ -269,19 +269,6 @@ pub fn judge(at: &At<'_>, offer: &Offer) -> Result<Judgement, StepError> {
         judgement.refusals.push(format!("zone '{zone}' is in job {holder} here already"));
     }
     Ok(judgement)
-}
-
-/// Room on this host's scratch.
-pub fn scratch_room(config: &crate::config::Config) -> ScratchRoom {
-    let dir = &config.scratch.dir;
-    let free = nix::sys::statvfs::statvfs(dir.as_path())
-        .map(|stat| stat.blocks_available() * stat.fragment_size())
-        .unwrap_or(0);
-    ScratchRoom {
-        dir: dir.display().to_string(),
-        free_on_disk: crate::job::name::Bytes(free),
-        share: config.scratch.max,
-    }
 }
 
 /// Target: a later offer for the same job.

@@ -38,7 +38,7 @@ use crate::job::name::{Bytes, DatasetName, JobId, ZoneName};
 pub use config::judge_config;
 pub use offer::faults;
 pub use properties::judge_properties;
-pub use space::reservation;
+pub use space::{reservation, staged};
 pub use world::{World, ZonepathState, gather};
 
 /// More reasons than this are counted, not listed: the answer is read by a person.
@@ -74,6 +74,15 @@ pub struct ScratchRoom {
     pub free_on_disk: Bytes,
     /// The configured share of all jobs together.
     pub share: Bytes,
+}
+
+impl ScratchRoom {
+    /// Of this host, as it is now. A directory that can't be asked has no room.
+    pub fn of(scratch: &crate::config::Scratch) -> Self {
+        let free = nix::sys::statvfs::statvfs(scratch.dir.as_path())
+            .map_or(0, |stat| stat.blocks_available() * stat.fragment_size());
+        Self { dir: scratch.dir.display().to_string(), free_on_disk: Bytes(free), share: scratch.max }
+    }
 }
 
 /// Everything that an offer is judged by.

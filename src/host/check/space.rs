@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::properties::size;
-use super::{Check, Judgement, Reserved, zonepath};
+use super::{Check, Judgement, Reserved, ScratchRoom, zonepath};
+use crate::host::StepError;
 use crate::job::layout::Layout;
 use crate::job::message::Offer;
 use crate::job::name::{Bytes, DatasetName, JobId};
+use crate::job::survey::Dataset;
 
 /// What an accepted job with this offer holds. The offer must have been judged sound.
 pub fn reservation(job: &JobId, offer: &Offer, layout: &Layout) -> Reserved {
@@ -21,7 +23,7 @@ pub fn reservation(job: &JobId, offer: &Offer, layout: &Layout) -> Reserved {
         datasets: layout.datasets.iter().map(|placed| placed.target.clone()).collect(),
         holders: layout.holders.clone(),
         pools,
-        scratch: scratch_need(offer),
+        scratch: scratch_need(&offer.survey.datasets, offer.part),
     }
 }
 
@@ -118,14 +120,37 @@ fn held(check: &Check<'_>, pool: &str) -> Bytes {
 }
 
 /// Parts leave scratch when their image is complete: the largest image, the part that arrives and the one behind it.
-fn scratch_need(offer: &Offer) -> Bytes {
-    let largest = offer.survey.datasets.iter().map(|dataset| dataset.estimate()).max().unwrap_or_default();
-    Bytes(largest.0.saturating_add(offer.part.0.saturating_mul(2)))
+fn scratch_need(datasets: &[Dataset], part: Bytes) -> Bytes {
+    let largest = datasets.iter().map(Dataset::estimate).max().unwrap_or_default();
+    Bytes(largest.0.saturating_add(part.0.saturating_mul(2)))
+}
+
+/// Source: whether these images can be staged. One that is held back by a full scratch is never received, so that its
+/// parts never leave it.
+///
+/// # Errors
+/// Permanent beyond the share, transient beyond what is free now.
+pub fn staged(room: &ScratchRoom, datasets: &[Dataset], part: Bytes) -> Result<(), StepError> {
+    let need = scratch_need(datasets, part);
+    let text = |what: &str, free: Bytes| {
+        let dir = &room.dir;
+        format!("{dir} here has {free} {what}, the largest image of the zone and two parts need {need}")
+    };
+    if need > room.share {
+        return Err(StepError::permanent(text(
+            "for a job that sends ([scratch] max, by [jobs] parallel)",
+            room.share,
+        )));
+    }
+    if need > room.free_on_disk {
+        return Err(StepError::transient(text("free", room.free_on_disk)));
+    }
+    Ok(())
 }
 
 fn scratch(check: &Check<'_>, judgement: &mut Judgement) {
     let room = check.scratch;
-    let need = scratch_need(check.offer);
+    let need = scratch_need(&check.offer.survey.datasets, check.offer.part);
     let held = Bytes(check.reserved.iter().map(|other| other.scratch.0).fold(0, u64::saturating_add));
     let dir = &room.dir;
     for (all, what) in [
@@ -276,5 +301,22 @@ mod tests {
         let mut again = super::super::fixture::case();
         again.reserved.push(Reserved { job: reserved().job, ..held });
         assert!(again.refusals().contains("is reserved on the target"));
+    }
+
+    #[test]
+    fn an_image_that_the_source_can_not_stage_is_known_before_the_zone_is_stopped() {
+        let case = case();
+        let datasets = &case.offer.survey.datasets;
+        let need = scratch_need(datasets, Bytes(GIB)).0;
+        let room = |share, free_on_disk| ScratchRoom {
+            dir: "/export/scratch".to_owned(),
+            free_on_disk: Bytes(free_on_disk),
+            share: Bytes(share),
+        };
+        assert!(staged(&room(need, need), datasets, Bytes(GIB)).is_ok());
+        let beyond = staged(&room(need - 1, need), datasets, Bytes(GIB)).unwrap_err();
+        assert_eq!(beyond.kind, crate::job::retry::ErrorKind::Permanent, "{beyond}");
+        let full = staged(&room(need, need - 1), datasets, Bytes(GIB)).unwrap_err();
+        assert_eq!(full.kind, crate::job::retry::ErrorKind::Transient, "{full}");
     }
 }
