@@ -117,6 +117,15 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
             let _ = inbox.put_progress(Progress::NAME, &message::seal(&job.id, progress.clone()));
         }
     };
+    // Asked at each MiB; who owns the dropbox is asked of the name service, which may be slow.
+    let judged = std::cell::Cell::new(None::<Instant>);
+    let is_laid_open = || {
+        let due = judged.get().is_none_or(|at| at.elapsed() >= REPORT);
+        if due {
+            judged.set(Some(Instant::now()));
+        }
+        due && dropboxes::judge(at.config, &job.peer).is_err()
+    };
     let receive = Receive {
         programs: at.programs,
         job,
@@ -133,7 +142,7 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
                 || !at.context.asks(&job.id).is_empty()
                 || !inbox.is_there()
                 || [Withdraw::NAME, Handoff::NAME, Revoked::NAME].iter().any(|name| inbox.has(name))
-                || dropboxes::judge(at.config, &job.peer).is_err()
+                || is_laid_open()
         },
     };
     let result = receive.run(&mut progress);
