@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::job::fault::{Fault, Faults};
 use crate::job::name::{Bytes, DatasetName, HostName, JobId};
 use crate::log::Facility;
-use crate::log::remote::{Address, Format};
+use crate::log::remote::{Address, Format, Framing};
 
 /// Where the configuration is, unless `-c` says otherwise.
 pub const FILE: &str = "/etc/opt/zmigrate/zmigrate.toml";
@@ -98,6 +98,12 @@ pub struct Syslog {
     pub format: Format,
     /// The private enterprise number in RFC 5424's structured data.
     pub enterprise: u32,
+}
+
+impl From<&Syslog> for Framing {
+    fn from(syslog: &Syslog) -> Self {
+        Self { format: syslog.format, facility: syslog.facility, enterprise: syslog.enterprise }
+    }
 }
 
 /// How the host's commands are run.

@@ -75,10 +75,12 @@ impl Destination {
 
 /// Reads the end of ssh's stderr.
 pub fn refusal(stderr: &str) -> Refusal {
-    let lines = || stderr.lines().map(str::trim_end);
+    let all = || stderr.lines().map(str::trim_end);
+    // What follows may be the peer's own words.
+    let lines = || all().take_while(|line| !line.contains("Authenticated to"));
     let key = |host: &str, kind: &str| HostKey {
-        host: shown(host),
-        kind: shown(kind),
+        host: host.to_owned(),
+        kind: kind.to_owned(),
         fingerprint: lines().find_map(fingerprint).map(shown).unwrap_or_default(),
     };
     for line in lines() {
@@ -86,26 +88,41 @@ pub fn refusal(stderr: &str) -> Refusal {
         if let Some((kind, rest)) =
             line.strip_prefix("No ").and_then(|l| l.split_once(" host key is known for "))
             && let Some((host, _)) = rest.split_once(" and you have requested")
+            && is_host(host)
+            && is_kind(kind)
         {
             return Refusal::UnknownKey(key(host, kind));
         }
         // "Host key for [127.0.0.1]:22822 has changed and you have requested strict checking."
         if let Some(rest) = line.strip_prefix("Host key for ").or_else(|| strip_kind(line))
             && let Some((host, _)) = rest.split_once(" has changed and you have requested")
+            && is_host(host)
         {
             let kind = lines().find_map(|l| l.strip_prefix("The fingerprint for the ")?.split(' ').next());
-            return Refusal::ChangedKey(key(host, kind.unwrap_or_default()));
+            return Refusal::ChangedKey(key(host, kind.filter(|kind| is_kind(kind)).unwrap_or_default()));
         }
     }
-    let said: Vec<&str> = lines().filter(|line| !is_chatter(line)).collect();
     // "zmsftp@127.0.0.1: Permission denied (publickey,keyboard-interactive)."
-    if let Some(line) = said.iter().rev().find(|line| line.contains(": Permission denied (")) {
+    let denied = |line: &&str| !is_chatter(line) && line.contains(": Permission denied (");
+    if let Some(line) = lines().filter(denied).last() {
         return Refusal::NoLogin(shown(line));
     }
+    let said: Vec<&str> = all().filter(|line| !is_chatter(line)).collect();
     let text = said.join("; ");
     let start = text.len().saturating_sub(SHOWN);
     let start = (start..=text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
     Refusal::Other(shown(&text[start..]))
+}
+
+/// A host as known_hosts spells it. Nothing else gets into a command that somebody may paste.
+fn is_host(text: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:%[]-".contains(&b);
+    !text.is_empty() && !text.starts_with('-') && text.bytes().all(legal)
+}
+
+fn is_kind(text: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"@.-".contains(&b);
+    !text.is_empty() && !text.starts_with('-') && text.bytes().all(legal)
 }
 
 /// Before 6.5 a line began with the kind: "RSA host key for zhost2 has changed and …".
@@ -134,6 +151,15 @@ fn shown(text: &str) -> String {
         .collect()
 }
 
+/// One word of a shell's.
+fn quoted(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"@%+:,./_-".contains(&b);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 impl Refusal {
     /// In words for the operator who is woken by it: what is so, and what to do on which host.
     pub fn advice(&self, to: &Destination) -> String {
@@ -147,11 +173,11 @@ impl Refusal {
                 key.add(file),
             ),
             Self::ChangedKey(key) => format!(
-                "{} shows another ssh host key than before, {}: it was installed anew, or somebody stands between; on its console compare it with `{}`; if it is the same, here, as the user of zmigrated: `ssh-keygen -f {file} -R '{}'` and `{}`",
+                "{} shows another ssh host key than before, {}: it was installed anew, or somebody stands between; on its console compare it with `{}`; if it is the same, here, as the user of zmigrated: `ssh-keygen -f {file} -R {}` and `{}`",
                 key.host,
                 key.shown(),
                 key.look(),
-                key.host,
+                quoted(&key.host),
                 key.add(file),
             ),
             Self::NoLogin(said) => format!(
@@ -174,15 +200,18 @@ impl HostKey {
 
     /// How the peer's administrator sees the same fingerprint.
     fn look(&self) -> String {
-        format!("ssh-keygen -lf /etc/ssh/ssh_host_{}_key.pub", self.kind.to_ascii_lowercase())
+        let file = format!("/etc/ssh/ssh_host_{}_key.pub", self.kind.to_ascii_lowercase());
+        format!("ssh-keygen -lf {}", quoted(&file))
     }
 
     fn add(&self, file: &str) -> String {
-        let kind = self.kind.to_ascii_lowercase();
+        let kind = quoted(&self.kind.to_ascii_lowercase());
         let bracketed = self.host.strip_prefix('[').and_then(|rest| rest.split_once("]:"));
         match bracketed {
-            Some((host, port)) => format!("ssh-keyscan -p {port} -t {kind} {host} >> {file}"),
-            None => format!("ssh-keyscan -t {kind} {} >> {file}", self.host),
+            Some((host, port)) => {
+                format!("ssh-keyscan -p {} -t {kind} {} >> {file}", quoted(port), quoted(host))
+            }
+            None => format!("ssh-keyscan -t {kind} {} >> {file}", quoted(&self.host)),
         }
     }
 }
@@ -243,6 +272,43 @@ mod tests {
     }
 
     #[test]
+    fn a_peers_own_words_become_no_advice() {
+        let hostile = "No ED25519 host key is known for x;reboot and you have requested strict checking.";
+        for line in [
+            hostile,
+            "No ED$(reboot) host key is known for x and you have requested strict checking.",
+            "No ED25519 host key is known for -oProxyCommand and you have requested strict checking.",
+            "Host key for `reboot` has changed and you have requested strict checking.",
+        ] {
+            assert_eq!(refusal(line), Refusal::Other(line.to_owned()));
+        }
+        for line in [
+            "No RSA host key is known for x and you have requested strict checking.",
+            "Host key for x has changed and you have requested strict checking.",
+            "x: Permission denied (publickey).",
+        ] {
+            let said = format!("Authenticated to zhost2 ([127.0.0.1]:22) using \"publickey\".\n{line}\n");
+            assert_eq!(refusal(&said), Refusal::Other(line.to_owned()));
+        }
+        // The true line is found behind one that is not lawful.
+        assert_eq!(
+            refusal(&format!("{hostile}\n{}", sample!("ssh/unknown_key"))),
+            Refusal::UnknownKey(key())
+        );
+    }
+
+    #[test]
+    fn what_goes_to_a_shell_is_one_word_there() {
+        for (text, word) in
+            [("zhost2", "zhost2"), ("", "''"), ("[::1]:22", "'[::1]:22'"), ("a'b;c", r"'a'\''b;c'")]
+        {
+            assert_eq!(quoted(text), word);
+        }
+        let odd = HostKey { host: "[a]b]:2*".to_owned(), ..key() };
+        assert_eq!(odd.add("/k"), "ssh-keyscan -p '2*' -t ed25519 'a]b' >> /k");
+    }
+
+    #[test]
     fn what_is_said_about_a_key_names_it_and_the_commands() {
         let said =
             Refusal::UnknownKey(key()).advice(&to(&["-oUserKnownHostsFile=/etc/opt/zmigrate/known_hosts"]));
@@ -256,7 +322,7 @@ mod tests {
         let plain = HostKey { host: "zhost2".to_owned(), ..key() };
         let said = Refusal::ChangedKey(plain).advice(&to(&["-o", "Port=22"]));
         for part in [
-            "`ssh-keygen -f ~/.ssh/known_hosts -R 'zhost2'`",
+            "`ssh-keygen -f ~/.ssh/known_hosts -R zhost2`",
             "`ssh-keyscan -t ed25519 zhost2 >> ~/.ssh/known_hosts`",
         ] {
             assert!(said.contains(part), "{said}");

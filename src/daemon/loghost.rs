@@ -197,10 +197,7 @@ impl Speaker<'_> {
             self.loghost.news.wait(heard, if closing { Duration::ZERO } else { IDLE });
             return !closing;
         };
-        let syslog = &config.syslog;
-        let framing =
-            Framing { format: syslog.format, facility: syslog.facility, enterprise: syslog.enterprise };
-        match self.burst(address, &framing) {
+        match self.burst(address, &Framing::from(&config.syslog)) {
             Ok(Told::Empty) => true,
             Ok(Told::Sent) => {
                 if self.failures > 0 {

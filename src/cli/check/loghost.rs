@@ -10,13 +10,12 @@ use super::finding::Finding;
 
 /// Nothing when none is configured. A log host that is down is a warning: outcomes wait for it.
 pub fn loghost(config: &Config, now: DateTime<Utc>) -> Option<Finding> {
-    let syslog = &config.syslog;
-    let address = syslog.remote.as_ref()?;
+    let address = config.syslog.remote.as_ref()?;
     let line = Line::new()
         .field("event", "check")
         .field("host", &config.host)
         .field("ts", now.to_rfc3339_opts(SecondsFormat::Secs, true));
-    let framing = Framing { format: syslog.format, facility: syslog.facility, enterprise: syslog.enterprise };
+    let framing = Framing::from(&config.syslog);
     let message = Message::new(now, Severity::Info, config.host.clone(), line);
     let sent = Wire::open(address).and_then(|mut wire| {
         // It is written to memory, and can't fail.

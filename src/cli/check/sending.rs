@@ -45,11 +45,7 @@ pub fn look(programs: &Programs, peer: &HostName, sftp: &Sftp, findings: &mut Ve
 
 /// Whether the peer lets us in, to its SFTP server: it is asked for nothing and ends at once.
 fn login(programs: &Programs, what: &str, peer: &HostName, sftp: &Sftp) -> Finding {
-    let to = Destination {
-        address: sftp.address.clone(),
-        user: sftp.user.clone(),
-        options: sftp.ssh_options.clone(),
-    };
+    let to = Destination::from(sftp);
     match programs.run(&to.sftp().within(PATIENCE)) {
         Ok(output) if output.status.is_ok() => {
             Finding::ok(what, format!("{} lets {} in", sftp.address, sftp.user))

@@ -61,7 +61,19 @@ impl Queue {
             if let Some(oldest) = self.items.iter().position(|item| matches!(item, Item::Line(_))) {
                 self.items.remove(oldest);
                 self.dropped += 1;
+                // One look is enough for the marks that it stood between.
+                let is_mark = |at: usize| matches!(self.items.get(at), Some(Item::Outbox));
+                if oldest > 0 && is_mark(oldest - 1) && is_mark(oldest) {
+                    self.items.remove(oldest);
+                }
             }
+        }
+    }
+
+    /// The outbox comes first.
+    fn mark(&mut self) {
+        if !matches!(self.items.front(), Some(Item::Outbox)) {
+            self.items.push_front(Item::Outbox);
         }
     }
 
@@ -81,7 +93,7 @@ impl Queue {
     /// It did not arrive: all of it is due again.
     pub fn put_back(&mut self, burst: Burst) {
         if burst.looked {
-            self.items.push_front(Item::Outbox);
+            self.mark();
         }
         for line in burst.lines.into_iter().rev() {
             self.items.push_front(Item::Line(Box::new(line)));
@@ -94,7 +106,7 @@ impl Queue {
         self.dropped = self.dropped.saturating_sub(burst.dropped);
         if burst.outcome.is_some() {
             // There may be more of them.
-            self.items.push_front(Item::Outbox);
+            self.mark();
         }
     }
 }
@@ -116,8 +128,8 @@ mod tests {
             queue.outcome();
         }
         assert_eq!(queue.dropped, 10);
-        // One look at the outbox for each line, at the most.
-        assert!(queue.items.len() <= 2 * LINES + 11, "{}", queue.items.len());
+        // One look at the outbox before and behind each line that is left.
+        assert_eq!(queue.items.len(), 2 * LINES + 1);
         let first = loop {
             let burst = queue.take();
             assert!(burst.looked, "each line has an outcome behind it");
@@ -134,5 +146,11 @@ mod tests {
         queue.sent(&again);
         assert_eq!(queue.dropped, 0);
         assert_eq!(queue.take().lines[0].line.to_string(), "n=11");
+        // A look that is put back before another one is the same.
+        let left = queue.items.len();
+        for _ in 0..2 {
+            queue.put_back(Burst { looked: true, ..Burst::default() });
+        }
+        assert_eq!(queue.items.len(), left + 1);
     }
 }

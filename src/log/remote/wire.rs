@@ -19,6 +19,8 @@ use super::{Address, PATIENCE, Protocol};
 
 /// How long a refusal may take to come back: some round trips across a continent.
 const REFUSAL: Duration = Duration::from_millis(300);
+/// Reads in which a peer's end must be found.
+const READS: u32 = 50;
 
 /// Why a burst did not arrive, as far as is known.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +103,7 @@ impl Wire {
     pub fn confirm(mut self) -> Result<(), Unsent> {
         match &mut self.socket {
             Socket::Tcp(stream) => {
-                let end = stream.shutdown(Shutdown::Write).and_then(|()| read_to_end(stream));
+                let end = stream.shutdown(Shutdown::Write).and_then(|()| read_to_end(stream, PATIENCE));
                 match end {
                     Ok(()) => Ok(()),
                     Err(e) if is_timeout(&e) => Err(Unsent::Unconfirmed { address: self.address }),
@@ -170,7 +172,6 @@ fn connect(found: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
     for address in found {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).and_then(|stream| {
             stream.set_write_timeout(Some(PATIENCE))?;
-            stream.set_read_timeout(Some(PATIENCE))?;
             Ok(stream)
         });
         match stream {
@@ -203,12 +204,17 @@ fn next_datagrams(found: &mut impl Iterator<Item = SocketAddr>) -> io::Result<Ud
     Err(last)
 }
 
-/// Waits for the other side's end. What it says before that is passed over, but not for ever.
-fn read_to_end(stream: &mut TcpStream) -> io::Result<()> {
-    let mut buffer = [0; 512];
-    for _ in 0..64 {
-        if stream.read(&mut buffer)? == 0 {
-            return Ok(());
+/// Waits for the other side's end. What it says before that is passed over; each read has its share of the time, so that
+/// saying a little now and then gives it no more.
+fn read_to_end(stream: &mut TcpStream, within: Duration) -> io::Result<()> {
+    let mut buffer = [0; 4096];
+    stream.set_read_timeout(Some(within / READS))?;
+    for _ in 0..READS {
+        match stream.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(e) if is_timeout(&e) => {}
+            Err(e) => return Err(e),
         }
     }
     Err(io::Error::from(io::ErrorKind::TimedOut))
@@ -315,6 +321,27 @@ mod tests {
         drop(stream);
         let said = wire.confirm().unwrap_err();
         assert!(matches!(said, Unsent::Refused { .. }), "{said}");
+    }
+
+    #[test]
+    fn a_reader_that_says_something_now_and_then_is_not_waited_for_any_longer() {
+        let host = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut stream = TcpStream::connect(host.local_addr().unwrap()).unwrap();
+        let (mut peer, _) = host.accept().unwrap();
+        let (over, until) = mpsc::channel::<()>();
+        let pace = Duration::from_millis(100);
+        let talker = std::thread::spawn(move || {
+            while until.recv_timeout(pace).is_err_and(|e| e == mpsc::RecvTimeoutError::Timeout) {
+                peer.write_all(b".").unwrap();
+            }
+        });
+        let begun = std::time::Instant::now();
+        let said = read_to_end(&mut stream, 5 * pace).unwrap_err();
+        assert!(is_timeout(&said), "{said}");
+        // At its pace all the reads would take more than five seconds.
+        assert!(begun.elapsed() < 30 * pace, "{:?}", begun.elapsed());
+        drop(over);
+        talker.join().unwrap();
     }
 
     #[test]

@@ -35,8 +35,12 @@ use session::{Fault, IsOver, Session};
 const WINDOWS: usize = 64;
 /// Less than this, and the disk or quota over there is full.
 const FULL: u64 = 1 << 20;
-/// More names than a job ever has in its folder.
-const NAMES: usize = 1 << 20;
+/// Names that are taken from a listing at once.
+const NAMES: usize = 1024;
+/// The longest that a file system has.
+const NAME: usize = 255;
+/// Listings until a folder must be empty: in all, more names than a job ever has in it.
+const ROUNDS: usize = 1024;
 
 /// One job's two directories in a peer's dropbox. Clones share the sessions.
 #[derive(Clone)]
@@ -55,6 +59,12 @@ struct Shared {
     idle: Mutex<Vec<Session>>,
 }
 
+impl From<&config::Sftp> for Destination {
+    fn from(at: &config::Sftp) -> Self {
+        Self { address: at.address.clone(), user: at.user.clone(), options: at.ssh_options.clone() }
+    }
+}
+
 impl Sftp {
     /// The job's place in the dropbox that the configuration describes. Logs in when something is first asked; `is_over`
     /// ends all waiting.
@@ -64,14 +74,9 @@ impl Sftp {
         programs: Programs,
         is_over: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Self {
-        let to = Destination {
-            address: at.address.clone(),
-            user: at.user.clone(),
-            options: at.ssh_options.clone(),
-        };
         let shared = Shared {
             programs,
-            to,
+            to: Destination::from(at),
             is_over: Arc::new(is_over),
             window: (WINDOWS / at.connections.max(1) as usize).min(8),
             inbox: at.dropbox.join("in").join(job.as_str()),
@@ -196,10 +201,16 @@ impl Sftp {
         self.reach()?;
         let inbox = self.shared.inbox.display().to_string();
         self.with("remove", &inbox, |session| {
-            for name in names(session, &inbox)? {
-                gone(session.ask(session.sftp().fs().remove_file(self.inbox(&name))))?;
+            for _ in 0..ROUNDS {
+                let names = names(session, &inbox)?;
+                if names.is_empty() {
+                    return gone(session.ask(session.sftp().fs().remove_dir(&inbox)));
+                }
+                for name in names {
+                    gone(session.ask(session.sftp().fs().remove_file(self.inbox(&name))))?;
+                }
             }
-            gone(session.ask(session.sftp().fs().remove_dir(&inbox)))
+            Err(Fault::No(SftpErrorKind::Failure, "does not become empty".to_owned()))
         })
     }
 
@@ -323,7 +334,7 @@ fn rename(session: &Session, from: &str, to: &str) -> Result<(), Fault> {
     }
 }
 
-/// The names in a directory; none where there is none.
+/// Some of the names in a directory; none where there are none. What no file can be called is passed over, and counts.
 fn names(session: &Session, dir: &str) -> Result<Vec<String>, Fault> {
     let mut fs = session.sftp().fs();
     let open = match session.ask(fs.open_dir(dir)) {
@@ -332,12 +343,11 @@ fn names(session: &Session, dir: &str) -> Result<Vec<String>, Fault> {
     };
     let mut entries = pin!(open.read_dir());
     let mut names = Vec::new();
-    while names.len() < NAMES
-        && let Some(entry) =
-            session.ask(async { poll_fn(|cx| entries.as_mut().poll_next(cx)).await.transpose() })?
-    {
+    for _ in 0..NAMES {
+        let next = session.ask(async { poll_fn(|cx| entries.as_mut().poll_next(cx)).await.transpose() })?;
+        let Some(entry) = next else { break };
         let name = entry.filename().to_string_lossy().into_owned();
-        if name != "." && name != ".." && !name.contains('/') {
+        if name != "." && name != ".." && !name.contains('/') && name.len() <= NAME {
             names.push(name);
         }
     }

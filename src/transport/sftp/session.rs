@@ -175,15 +175,16 @@ impl Session {
             let mut bytes = Vec::new();
             loop {
                 let wanted = PIECE.min(max + 1 - bytes.len() as u64) as u32;
+                // The library goes on by what it asked for, and gets less where the server, or its own limit, so wants.
+                from.seek(io::SeekFrom::Start(bytes.len() as u64)).await?;
                 let piece = from.read(wanted, BytesMut::new()).await?.unwrap_or_default();
+                if piece.is_empty() {
+                    from.close().await?;
+                    return Ok(Some(bytes));
+                }
                 bytes.extend_from_slice(&piece);
                 if bytes.len() as u64 > max {
                     return Ok(None);
-                }
-                // A regular file gives less than was asked for only at its end.
-                if piece.len() < wanted as usize {
-                    from.close().await?;
-                    return Ok(Some(bytes));
                 }
             }
         })

@@ -17,6 +17,8 @@ const FAILURE: u32 = 4;
 const UNSUPPORTED: u32 = 8;
 /// The largest packet, as OpenSSH's.
 const LARGEST: u32 = 256 << 10;
+/// What is given for one read, so that it is less than was asked for, as it may be of any server.
+const READ: u32 = 100;
 
 enum Open {
     File(File),
@@ -169,7 +171,7 @@ impl Server<'_> {
             }
             4 => self.open.remove(&handle(packet)?).map(drop).ok_or_else(no_handle),
             5 => {
-                let (handle, at, count) = (handle(packet)?, packet.u64()?, packet.u32()?.min(LARGEST - 1024));
+                let (handle, at, count) = (handle(packet)?, packet.u64()?, packet.u32()?.min(READ));
                 let mut bytes = vec![0; count as usize];
                 self.file(handle).and_then(|file| file.read_at(&mut bytes, at)).and_then(|read| {
                     if read == 0 {
