@@ -12,7 +12,6 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::cmd::{Programs, zoneadm};
 use crate::config::Config;
-use crate::host::check::{ScratchRoom, staged};
 use crate::host::{plan as commands, survey};
 use crate::job::event::Event;
 use crate::job::layout;
@@ -53,8 +52,8 @@ pub fn make(context: &Context, request: &Request, patience: Duration) -> Result<
     {
         refusals.push(format!("zone '{zone}' is in job {} already", holder.id));
     }
-    let room = ScratchRoom { share: config.sender_share(), ..ScratchRoom::of(&config.scratch) };
-    refusals.extend(staged(&room, &survey.datasets, config.scratch.part).err().map(|why| why.text));
+    let room = survey::look_for_room(config, &survey.datasets, config.scratch.part);
+    refusals.extend(room.err().map(|why| why.text));
     let datasets = travels(request, &survey, &mut refusals);
     let source =
         Side { host: config.host.clone(), findings: findings(&survey), commands: commands::source(&job) };

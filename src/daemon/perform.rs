@@ -10,7 +10,6 @@ use super::context::Context;
 use super::{dropboxes, transfer, words};
 use crate::cmd::Programs;
 use crate::config::{Config, Transport};
-use crate::host::check::{ScratchRoom, staged};
 use crate::host::live::Live;
 use crate::host::stage::Stage;
 use crate::host::target::Target;
@@ -330,7 +329,6 @@ pub fn survey_zone(at: &At<'_>) -> Result<Done, StepError> {
     let survey = survey::survey(at.programs, at.job.zone())?;
     let datasets: Vec<_> = survey.datasets.iter().map(|dataset| dataset.name.clone()).collect();
     source::look_for_snapshots(at.programs, at.job, &datasets)?;
-    let room = ScratchRoom { share: at.config.sender_share(), ..ScratchRoom::of(&at.config.scratch) };
-    staged(&room, &survey.datasets, at.job.part)?;
+    survey::look_for_room(at.config, &survey.datasets, at.job.part)?;
     Ok(Done::Event(Event::Surveyed { survey: Box::new(survey) }))
 }

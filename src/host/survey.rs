@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::StepError;
+use super::check::{ScratchRoom, staged};
 use crate::cmd::svcs::SvcState;
 use crate::cmd::zfs::property::is_carried;
 use crate::cmd::zfs::{PropertyLine, Source as ZfsSource, Zfs};
 use crate::cmd::zoneadm::ZoneState;
 use crate::cmd::zonecfg::ZoneConfig;
 use crate::cmd::{Programs, svcs, zoneadm, zonecfg};
+use crate::config::Config;
 use crate::job::name::{Bytes, DatasetName, Guid, ZoneName};
 use crate::job::survey::{Dataset, Kind, Property, Source, Survey, Zone};
 
@@ -92,6 +94,15 @@ fn roots(
 pub fn tops(names: &[DatasetName]) -> Vec<DatasetName> {
     let known: BTreeSet<_> = names.iter().collect();
     names.iter().filter(|name| name.parent().is_none_or(|parent| !known.contains(&parent))).cloned().collect()
+}
+
+/// Whether the scratch here can hold what a job that sends these datasets stages.
+///
+/// # Errors
+/// Permanent beyond the configured share, transient beyond what is free now.
+pub fn look_for_room(config: &Config, datasets: &[Dataset], part: Bytes) -> Result<(), StepError> {
+    let room = ScratchRoom { share: config.sender_share(), ..ScratchRoom::of(&config.scratch) };
+    staged(&room, datasets, part)
 }
 
 /// Everything about `roots` and all below them, parents before children; two processes.
