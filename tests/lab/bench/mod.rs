@@ -28,7 +28,7 @@ use cpu::Cost;
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// Megabytes of data in the zone
-    #[arg(long, default_value_t = 300, value_name = "MB")]
+    #[arg(long, default_value_t = 1700, value_name = "MB")]
     size: u64,
     /// So many runs of each way
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
