@@ -270,8 +270,13 @@ impl Engine {
         }
     }
 
-    /// Waits the back-off out, unless an operator or the daemon's end comes first.
-    fn pause(&self, mut heard: u64, pause: Duration) {
+    /// Waits the back-off out, unless an operator, a limit of the request or the daemon's end comes first.
+    fn pause(&self, mut heard: u64, mut pause: Duration) {
+        if let Some((at, _)) = perform::next_limit(&self.job) {
+            // A limit has passed behind its moment, not in it.
+            let left = (at - Utc::now()).to_std().unwrap_or_default();
+            pause = pause.min(left + Duration::from_millis(1));
+        }
         let until = Instant::now() + pause;
         loop {
             let left = until.saturating_duration_since(Instant::now());

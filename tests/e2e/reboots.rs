@@ -124,7 +124,7 @@ fn the_source_reboots_on_the_way_back_from_before_the_handoff() {
         lab.source.fault(&json!({"command": "zfs", "contains": ["snapshot"], "action": fail}));
         let before = Before::of(&lab.source);
         lab.start();
-        let job = lab.submit(&Request::new().set("", "give_up", "\"4s\""));
+        let job = lab.submit(&Request::new());
         lab.source.wait_event(&job, event, "");
         lab.source.reboot();
         lab.outcomes();
