@@ -109,6 +109,12 @@ pub fn is_illumos(version: &str) -> bool {
     matches!(Shape::of(version), Shape::OmniOs(_) | Shape::SmartOs(_) | Shape::Illumos | Shape::Tribblix)
 }
 
+/// Does the `zfs send` of a host whose `uname -v` is `version` write per-block checksums unless told not to? Solaris 11.4 and later
+/// ("What's New in ZFS").
+pub fn has_per_block_checksums(version: &str) -> bool {
+    matches!(Shape::of(version), Shape::Solaris11(numbers) if numbers.as_slice() >= [11, 4].as_slice())
+}
+
 /// Compares two hosts' levels.
 pub fn compare(source: &OsLevel, target: &OsLevel) -> Comparison {
     let must_equal = [

@@ -50,6 +50,11 @@ pub fn is_self_contained(brand: &str) -> bool {
     matches!(brand, "illumos" | "whole-root" | "alien-root")
 }
 
+/// Brands whose attach clones a boot environment of another host unless it is told not to.
+pub fn clones_at_attach(brand: &str) -> bool {
+    brand == "solaris"
+}
+
 /// Brands whose attach knows `-U`.
 pub fn takes_update_all(brand: &str) -> bool {
     matches!(brand, "native" | "solaris")
