@@ -8,7 +8,7 @@
 
 use super::{StepError, os};
 use crate::cmd::zfs::{Wire, Zfs};
-use crate::cmd::{Programs, uname};
+use crate::cmd::{CmdError, Programs, uname};
 use crate::job::record::Job;
 use crate::job::survey::{Dataset, Kind};
 use crate::stream::FeatureSet;
@@ -39,14 +39,20 @@ pub fn taken(version: &str, newest: u64) -> FeatureSet {
 }
 
 /// How this job's images are sent from here. Chosen by the system first: the same letter means another thing elsewhere; then by what
-/// this `zfs` says to it.
+/// this `zfs` says to it. An answer that is none (a pool that is busy, say) leaves it at the first: the send itself will tell.
 ///
 /// # Errors
-/// When `zfs` can't be asked.
+/// When `zfs` can't be run.
 pub fn wire(programs: &Programs, job: &Job) -> Result<Wire, StepError> {
     let wanted = wanted_wire(job);
-    let taken = wanted == Wire::Usual || Zfs::new(programs).takes_option("send", 's')?;
-    Ok(if taken { wanted } else { Wire::Usual })
+    if wanted == Wire::Usual {
+        return Ok(wanted);
+    }
+    match Zfs::new(programs).takes_option("send", 's') {
+        Ok(true) | Err(CmdError::Unreadable { .. }) => Ok(wanted),
+        Ok(false) => Ok(Wire::Usual),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The same by the source's own level alone: Solaris 11.4 is told to leave out what nobody else could verify.
