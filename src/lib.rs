@@ -91,6 +91,7 @@
 //! | one outcome line for each job and host | `log/outcome.rs`, and on rsyslogd `tests/syslog.rs`; at a log host that was down meanwhile `tests/loghost/` |
 //! | a stream that ZFS must not see is stopped before it | `stream/tests.rs` |
 //! | an offer that does not fit is refused with every reason | `host/check/*.rs`, beside each rule |
+//! | what one release does otherwise is done there, too | `tests/e2e/`, all of it, between hosts of OmniOS and of Oracle Solaris 11.4 |
 //! | `plan` leaves both hosts byte for byte as they were | `tests/plan.rs` |
 //! | a peer's key opens its dropbox and nothing else, and a dropbox that others can write is not looked at | `tests/account.rs`, `tests/e2e/dropboxes.rs` |
 //! | every file, mode, owner, property and source arrives | `cargo demo` compares them |

@@ -9,6 +9,7 @@ pub mod argv;
 mod child;
 mod drain;
 pub mod ifconfig;
+pub mod mount;
 pub mod netstat;
 pub mod output;
 pub mod parse;
@@ -17,7 +18,7 @@ pub mod pkginfo;
 pub mod route;
 pub mod run;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 pub mod settings;
 pub mod shadow;
 pub mod showrev;

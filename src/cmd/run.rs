@@ -67,6 +67,11 @@ impl Programs {
         Self { stdout_limit: bytes, ..self.clone() }
     }
 
+    /// A line of the caller's own for whoever traces: what a command left in a file, say. Control characters are escaped.
+    pub fn note(&self, line: &str) {
+        self.tell(format_args!("{}", one_line(line)));
+    }
+
     /// Whether there is a program of this name on the path.
     pub fn has(&self, program: &str) -> bool {
         self.find(program).is_some()

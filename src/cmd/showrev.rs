@@ -1,13 +1,21 @@
-//! `showrev -p`: the patches of a Solaris 10 host. Kept for the samples' sake: the product itself can't run
-//! there.
+//! `showrev -p`: the patches of a Solaris 10 host. Heritage: no compiler of ours makes programs for it.
 
 use std::collections::BTreeMap;
 
-use super::{Argv, ParseError};
+use super::{Argv, CmdError, ParseError, Programs};
 
 /// `showrev -p`.
 pub fn argv() -> Argv {
     Argv::new("showrev").arg("-p")
+}
+
+/// The newest revision of each patch of this host.
+///
+/// # Errors
+/// When the command fails or its output isn't understood.
+pub fn patches(programs: &Programs) -> Result<BTreeMap<u32, u32>, CmdError> {
+    let argv = argv();
+    parse(&programs.ok(&argv)?.stdout).map_err(CmdError::unreadable(&argv))
 }
 
 /// Reads the newest revision of each patch: `Patch: 118855-36 Obsoletes: …`.

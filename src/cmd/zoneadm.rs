@@ -143,16 +143,27 @@ pub fn detach(zone: &ZoneName) -> Argv {
     verb(zone, &["detach"])
 }
 
-/// Attaches a configured zone. One option at most: the parser of Solaris 10 10/08 looks at the first one
-/// only.
-pub fn attach(zone: &ZoneName, mode: AttachMode) -> Argv {
+/// What becomes of a boot environment that belongs to another host's. Brand `solaris` alone knows the difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootEnvironment {
+    /// The brand's own way: Solaris 11 clones one of another host, attaches the clone and keeps both.
+    Usual,
+    /// `-x deny-zbe-clone`, Solaris 11.3 and later: it is attached as it is (docs.oracle.com, "-x deny-zbe-clone Option").
+    InPlace,
+}
+
+/// Attaches a configured zone. One option at most where Solaris 10 may see it: the parser of 10/08 looks at the first one
+/// only. A forced attach runs no hook, so there is nobody to take `-x`.
+pub fn attach(zone: &ZoneName, mode: AttachMode, root: BootEnvironment) -> Argv {
     let option = match mode {
         AttachMode::Strict => None,
         AttachMode::Update => Some("-u"),
         AttachMode::UpdateAll => Some("-U"),
         AttachMode::Force => Some("-F"),
     };
-    verb(zone, &["attach"]).args(option)
+    let in_place = root == BootEnvironment::InPlace && mode != AttachMode::Force;
+    let kept: &[&str] = if in_place { &["-x", "deny-zbe-clone"] } else { &[] };
+    verb(zone, &["attach"]).args(kept.iter().copied()).args(option)
 }
 
 /// Checks an installed or configured zone against the host: zonepath, file systems, datasets, interfaces.
@@ -287,6 +298,11 @@ pub enum ZoneFault {
 impl ZoneFault {
     /// What a failed verb said: on stderr, or, for a brand's hook, on stdout.
     pub fn of(output: &Output) -> Self {
+        Self::of_text(&[&output.stderr, &output.stdout])
+    }
+
+    /// The same of texts, a brand's log among them.
+    pub fn of_text(texts: &[&str]) -> Self {
         // Solaris 10 puts "zoneadm: " before "zone 'Z': ", illumos and Solaris 11 do not, verification has
         // neither: so pieces of the messages are looked for. None of them can stand in a zone's name, which
         // has no blank.
@@ -307,12 +323,14 @@ impl ZoneFault {
             ("were not installed on the source system", ZoneFault::OutOfSync),
             ("Cannot attach to an earlier release", ZoneFault::OutOfSync),
             ("Version mismatch", ZoneFault::OutOfSync),
+            // pkg's, in the brand's log (omniosorg/omnios-build #4152)
+            ("No matching version of", ZoneFault::OutOfSync),
             ("These file systems are mounted on subdirectories of", ZoneFault::MountedBelow),
             ("could not verify", ZoneFault::NotVerified),
             ("cannot verify", ZoneFault::NotVerified),
             ("failed to verify", ZoneFault::NotVerified),
         ];
-        let said = |piece: &str| output.stderr.contains(piece) || output.stdout.contains(piece);
+        let said = |piece: &str| texts.iter().any(|text| text.contains(piece));
         TEXTS.iter().find(|(piece, _)| said(piece)).map_or(Self::Other, |&(_, fault)| fault)
     }
 }
@@ -377,16 +395,24 @@ mod tests {
     #[test]
     fn verbs_name_the_zone_first() {
         let zone = ZoneName::new("web").unwrap();
-        let cases: [(Argv, &[&str]); 9] = [
+        let usual = BootEnvironment::Usual;
+        let in_place = BootEnvironment::InPlace;
+        let cases: [(Argv, &[&str]); 12] = [
             (list(), &["list", "-cp"]),
             (list_one(&zone), &["-z", "web", "list", "-p"]),
             (boot(&zone), &["-z", "web", "boot"]),
             (halt(&zone), &["-z", "web", "halt"]),
             (detach(&zone), &["-z", "web", "detach"]),
             (verify(&zone), &["-z", "web", "verify"]),
-            (attach(&zone, AttachMode::Strict), &["-z", "web", "attach"]),
-            (attach(&zone, AttachMode::Update), &["-z", "web", "attach", "-u"]),
-            (attach(&zone, AttachMode::Force), &["-z", "web", "attach", "-F"]),
+            (attach(&zone, AttachMode::Strict, usual), &["-z", "web", "attach"]),
+            (attach(&zone, AttachMode::Update, usual), &["-z", "web", "attach", "-u"]),
+            (attach(&zone, AttachMode::Force, usual), &["-z", "web", "attach", "-F"]),
+            (attach(&zone, AttachMode::Strict, in_place), &["-z", "web", "attach", "-x", "deny-zbe-clone"]),
+            (
+                attach(&zone, AttachMode::Update, in_place),
+                &["-z", "web", "attach", "-x", "deny-zbe-clone", "-u"],
+            ),
+            (attach(&zone, AttachMode::Force, in_place), &["-z", "web", "attach", "-F"]),
         ];
         for (argv, wanted) in cases {
             assert_eq!(argv.program(), "zoneadm");

@@ -28,6 +28,7 @@ pub fn send(at: &At<'_>) -> Result<Done, StepError> {
     let send = Send {
         programs: at.programs,
         job,
+        wire: features::wire(at.programs, job)?,
         stage: &stage,
         share: at.config.sender_share(),
         dropbox: &dropbox,

@@ -7,8 +7,9 @@
 //! misreads may cost the host.
 
 use super::{StepError, os};
-use crate::cmd::zfs::Zfs;
-use crate::cmd::{Programs, uname};
+use crate::cmd::zfs::{Wire, Zfs};
+use crate::cmd::{CmdError, Programs, uname};
+use crate::job::record::Job;
 use crate::job::survey::{Dataset, Kind};
 use crate::stream::FeatureSet;
 
@@ -35,6 +36,29 @@ pub fn taken(version: &str, newest: u64) -> FeatureSet {
         _ => FeatureSet::ON_2010,
     };
     mask.without(FeatureSet::DEDUP.with(FeatureSet::DEDUPPROPS))
+}
+
+/// How this job's images are sent from here. Chosen by the system first: the same letter means another thing elsewhere; then by what
+/// this `zfs` says to it. An answer that is none (a pool that is busy, say) leaves it at the first: the send itself will tell.
+///
+/// # Errors
+/// When `zfs` can't be run.
+pub fn wire(programs: &Programs, job: &Job) -> Result<Wire, StepError> {
+    let wanted = wanted_wire(job);
+    if wanted == Wire::Usual {
+        return Ok(wanted);
+    }
+    match Zfs::new(programs).takes_option("send", 's') {
+        Ok(true) | Err(CmdError::Unreadable { .. }) => Ok(wanted),
+        Ok(false) => Ok(Wire::Usual),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The same by the source's own level alone: Solaris 11.4 is told to leave out what nobody else could verify.
+pub fn wanted_wire(job: &Job) -> Wire {
+    let version = job.survey.as_ref().map_or("", |survey| survey.os.version.as_str());
+    if os::has_per_block_checksums(version) { Wire::NoCheck } else { Wire::Usual }
 }
 
 /// What `zfs send` without options puts into a dataset's stream (illumos `dmu_send.c`): system attributes by the

@@ -15,6 +15,7 @@ use crate::job::event::Event;
 use crate::job::retry::ErrorKind;
 use crate::transport::TransportError;
 
+pub mod attach;
 pub mod check;
 pub mod features;
 pub mod finish;

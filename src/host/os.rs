@@ -1,15 +1,24 @@
 //! The level of a host's operating system: asked for on this host, compared with another host's.
 //!
-//! What can be compared is in the fact sheet of the zones, section 8: system, release and processor; then the
-//! package `entire` where both hosts have it, else what `uname -v` tells. Everything finer is left to
-//! `zoneadm attach`, and [`Comparison::Unknown`] says that it is. [`compare`] is pure.
+//! What can be compared is in the fact sheet of the zones, section 8: system, release and processor; then
+//!
+//! | system | by |
+//! | --- | --- |
+//! | OmniOS, Solaris 11 | the package `entire` where both hosts have it, else the release in `uname -v` |
+//! | OpenIndiana, others | `entire`, which often isn't installed; the hash in `uname -v` has no order |
+//! | Tribblix | the release in `uname -v`; the version of the package of its zone brands is told |
+//! | SmartOS | the platform image's time |
+//! | Solaris 10 | the kernel patch; of two different ones, whose `showrev -p` has the other's |
+//!
+//! Everything finer is left to `zoneadm attach`, and [`Comparison::Unknown`] says that it is. [`compare`] is pure.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use super::StepError;
 use super::check::shown;
 use crate::cmd::pkg::{self, Version};
-use crate::cmd::{Programs, uname};
+use crate::cmd::{Programs, pkginfo, showrev, uname};
 use crate::job::survey::OsLevel;
 
 /// How the target's level stands to the source's. The texts name both, as a fragment.
@@ -36,12 +45,23 @@ pub enum Comparison {
 pub fn level(programs: &Programs) -> Result<OsLevel, StepError> {
     let uname = uname::uname(programs)?;
     let entire = if programs.has("pkg") { pkg::entire(programs)? } else { None };
+    let shape = Shape::of(&uname.version);
+    let brands = match shape {
+        Shape::Tribblix(_) if programs.has("pkginfo") => pkginfo::version(programs, pkginfo::TRIBBLIX_ZONES)?,
+        _ => None,
+    };
+    let patches = match shape {
+        Shape::Solaris10 { .. } if programs.has("showrev") => showrev::patches(programs)?,
+        _ => BTreeMap::new(),
+    };
     Ok(OsLevel {
         system: uname.system,
         release: uname.release,
         version: uname.version,
         processor: uname.processor,
         entire: entire.map(|version| version.to_string()),
+        brands,
+        patches,
     })
 }
 
@@ -58,8 +78,8 @@ enum Shape {
     SmartOs(String),
     /// `illumos-<hash>`, OpenIndiana's and others'.
     Illumos,
-    /// `tribblix-m34` (unverified)
-    Tribblix,
+    /// `tribblix-m34`, `tribblix-m23.2`: the release; empty if it is none.
+    Tribblix(Vec<u32>),
     /// None of these.
     Other,
 }
@@ -84,10 +104,11 @@ impl Shape {
         if version.starts_with("illumos-") {
             return Some(Shape::Illumos);
         }
-        if version.starts_with("tribblix-") {
-            return Some(Shape::Tribblix);
+        let dotted = |text: &str| text.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<u32>>>();
+        if let Some(release) = version.strip_prefix("tribblix-") {
+            return Some(Shape::Tribblix(release.strip_prefix('m').and_then(dotted).unwrap_or_default()));
         }
-        let numbers: Vec<u32> = version.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+        let numbers = dotted(version)?;
         (numbers.len() > 1 && numbers[0] == 11).then_some(Shape::Solaris11(numbers))
     }
 
@@ -98,15 +119,37 @@ impl Shape {
             Shape::OmniOs(_) => "OmniOS",
             Shape::SmartOs(_) => "SmartOS",
             Shape::Illumos => "illumos",
-            Shape::Tribblix => "Tribblix",
+            Shape::Tribblix(_) => "Tribblix",
             Shape::Other => "another system",
+        }
+    }
+
+    /// What brings a host of this system to a newer level.
+    fn updated_by(&self) -> &'static str {
+        match self {
+            Shape::Solaris10 { .. } => "patchadd or Live Upgrade",
+            Shape::Solaris11(_) | Shape::OmniOs(_) | Shape::Illumos => "pkg update",
+            Shape::SmartOs(_) => "a newer platform image",
+            Shape::Tribblix(_) => "zap upgrade",
+            Shape::Other => "its own means",
         }
     }
 }
 
 /// Is a host whose `uname -v` is `version` known to be an illumos?
 pub fn is_illumos(version: &str) -> bool {
-    matches!(Shape::of(version), Shape::OmniOs(_) | Shape::SmartOs(_) | Shape::Illumos | Shape::Tribblix)
+    matches!(Shape::of(version), Shape::OmniOs(_) | Shape::SmartOs(_) | Shape::Illumos | Shape::Tribblix(_))
+}
+
+/// By what a host whose `uname -v` is `version` gets to a newer level.
+pub fn updated_by(version: &str) -> &'static str {
+    Shape::of(version).updated_by()
+}
+
+/// Does the `zfs send` of a host whose `uname -v` is `version` write per-block checksums unless told not to? Solaris 11.4 and later
+/// ("What's New in ZFS").
+pub fn has_per_block_checksums(version: &str) -> bool {
+    matches!(Shape::of(version), Shape::Solaris11(numbers) if numbers.as_slice() >= [11, 4].as_slice())
 }
 
 /// Compares two hosts' levels.
@@ -132,14 +175,30 @@ pub fn compare(source: &OsLevel, target: &OsLevel) -> Comparison {
         let texts = format!("package entire: {}", both(&from.to_string(), &to.to_string()));
         return ordered(to.cmp(&from), texts);
     }
-    if source.version == target.version {
+    // Attach then compares what holds the system's other packages together, or refuses for `entire` alone.
+    let alone = match (&source.entire, &target.entire) {
+        (Some(_), None) => " (package entire on the source only)",
+        (None, Some(_)) => " (package entire on the target only)",
+        _ => "",
+    };
+    if source.version == target.version && alone.is_empty() {
         return Comparison::Equal;
     }
-    let texts = both(&source.version, &target.version);
+    let texts = format!("{}{alone}", both(&source.version, &target.version));
     match (from, to) {
         (Shape::Solaris10 { patch: from, revision: at }, Shape::Solaris10 { patch: to, revision: then }) => {
             // Later kernel patches have had lower numbers: 147440-01 came before 147147-26.
-            if from == to { ordered(then.cmp(&at), texts) } else { Comparison::Unordered(texts) }
+            let has =
+                |level: &OsLevel, patch, revision| level.patches.get(&patch).is_some_and(|r| *r >= revision);
+            match (has(target, from, at), has(source, to, then)) {
+                _ if from == to => ordered(then.cmp(&at), texts),
+                (true, false) => Comparison::TargetNewer(texts),
+                (false, true) => Comparison::TargetOlder(texts),
+                _ => Comparison::Unordered(texts),
+            }
+        }
+        (Shape::Tribblix(from), Shape::Tribblix(to)) if !(from.is_empty() || to.is_empty()) => {
+            ordered(to.cmp(&from), texts)
         }
         (Shape::Solaris11(from), Shape::Solaris11(to)) => ordered(to.cmp(&from), texts),
         (Shape::SmartOs(from), Shape::SmartOs(to)) => ordered(to.cmp(&from), texts),
@@ -168,6 +227,7 @@ fn both(source: &str, target: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cmd::sample::sample;
 
     fn level(release: &str, version: &str, entire: Option<&str>) -> OsLevel {
         OsLevel {
@@ -176,6 +236,8 @@ mod tests {
             version: version.to_owned(),
             processor: "i386".to_owned(),
             entire: entire.map(str::to_owned),
+            brands: None,
+            patches: BTreeMap::new(),
         }
     }
 
@@ -208,7 +270,10 @@ mod tests {
             ("5.11", "joyent_20230601T000000Z", "joyent_20230701T000000Z", "newer"),
             ("5.11", "illumos-aaaa", "illumos-bbbb", "unknown"),
             ("5.11", "tribblix-m34", "tribblix-m34", "equal"),
-            ("5.11", "tribblix-m34", "tribblix-m35", "unknown"),
+            ("5.11", "tribblix-m34", "tribblix-m35", "newer"),
+            ("5.11", "tribblix-m23.2", "tribblix-m23.10", "newer"),
+            ("5.11", "tribblix-m35", "tribblix-m34", "older"),
+            ("5.11", "tribblix-m34", "tribblix-test", "unknown"),
             ("5.11", "11.4.42.111.0", "omnios-r151046-aaaa", "different"),
             ("5.11", "omnios-r151046-aaaa", "illumos-aaaa", "different"),
         ] {
@@ -227,11 +292,53 @@ mod tests {
             (Some(old), Some(new), "newer"),
             (Some(new), Some(old), "older"),
             (Some(new), None, "unknown"),
+            (None, Some(new), "unknown"),
             (Some("no version"), Some(old), "unknown"),
         ] {
             let found = compare(&level("5.11", from, source), &level("5.11", to, target));
             assert_eq!(word(&found), wanted, "{source:?} -> {target:?}: {found:?}");
         }
+    }
+
+    #[test]
+    fn every_releases_version_is_known_for_what_it_is() {
+        let named: Vec<_> =
+            sample!("uname/v.txt").lines().map(|line| (line, Shape::of(line).name())).collect();
+        let names: Vec<_> = named.iter().map(|(_, name)| *name).collect();
+        let wanted = [
+            "Solaris 10",
+            "Solaris 10",
+            "Solaris 11",
+            "OmniOS",
+            "SmartOS",
+            "illumos",
+            "Tribblix",
+            "Tribblix",
+        ];
+        assert_eq!(names, wanted, "{named:?}");
+        assert_eq!(Shape::of("tribblix-m23.2"), Shape::Tribblix(vec![23, 2]));
+        assert_eq!(updated_by("tribblix-m23.2"), "zap upgrade");
+    }
+
+    #[test]
+    fn of_two_kernel_patches_of_solaris_10_the_later_one_is_where_the_other_is_installed_too() {
+        let with = |version: &str, patches: &[(u32, u32)]| OsLevel {
+            patches: patches.iter().copied().collect(),
+            ..level("5.10", version, None)
+        };
+        let old = with("Generic_147440-01", &[(147_440, 1)]);
+        let new = with("Generic_147147-26", &[(147_440, 2), (147_147, 26)]);
+        assert_eq!(word(&compare(&old, &new)), "newer");
+        assert_eq!(word(&compare(&new, &old)), "older");
+        assert_eq!(word(&compare(&old, &with("Generic_147147-26", &[]))), "unordered");
+    }
+
+    #[test]
+    fn an_entire_on_one_side_alone_is_told() {
+        let entire = Some("0.5.11-2024.0.0.1:20240201T194428Z");
+        let (with, without) = (level("5.11", "illumos-aaaa", entire), level("5.11", "illumos-aaaa", None));
+        let Comparison::Unknown(why) = compare(&with, &without) else { panic!() };
+        assert!(why.contains("entire on the source only"), "{why}");
     }
 
     #[test]

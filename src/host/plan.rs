@@ -1,13 +1,12 @@
 //! What would be run, in order, on each host: for `zmigrate plan`. Pure.
 
 use crate::cmd::zfs::argv;
-use crate::cmd::zoneadm::AttachMode;
 use crate::cmd::{route, zlogin, zoneadm, zonecfg};
 use crate::job::layout::{Layout, part_name, stems, travel_order};
 use crate::job::name::DatasetName;
 use crate::job::record::Job;
-use crate::job::request::Attach;
 
+use super::features;
 use super::properties::{Set, Wanted};
 use super::survey::tops;
 use crate::cmd::zfs::property::Turn;
@@ -25,7 +24,7 @@ pub fn source(job: &Job) -> Vec<String> {
     lines.extend(tops(&names).iter().map(|top| argv::snapshot(top, &job.snapshot, &mark).to_string()));
     let stems = stems(&names, &job.snapshot);
     for i in order(job) {
-        let send = argv::send(&names[i], &job.snapshot, None);
+        let send = argv::send(&names[i], &job.snapshot, None, features::wanted_wire(job));
         lines.push(format!("{send} > {} …", part_name(&stems[i], 0)));
     }
     lines
@@ -89,13 +88,7 @@ pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
     }
     lines.push(format!("zonecfg -z {zone} -f …  # create -a {to}, set autoboot=false"));
     lines.extend(job.request.target.zonecfg.iter().map(|command| format!("  {command}")));
-    let mode = match job.request.target.attach {
-        Attach::Strict => AttachMode::Strict,
-        Attach::Update => AttachMode::Update,
-        Attach::UpdateAll => AttachMode::UpdateAll,
-        Attach::Force => AttachMode::Force,
-    };
-    lines.push(zoneadm::attach(zone, mode).to_string());
+    lines.push(super::attach::on_target(job).to_string());
     if job.is_to_run() {
         lines.push(zoneadm::boot(zone).to_string());
         lines.extend(

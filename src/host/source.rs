@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::survey::{datasets, tops};
-use super::{Done, StepError};
+use super::{Done, StepError, attach};
 use crate::cmd::zfs::{Fault, Zfs, argv};
-use crate::cmd::zoneadm::{AttachMode, ZoneFault, ZoneState};
+use crate::cmd::zoneadm::{AttachMode, BootEnvironment, ZoneFault, ZoneState};
 use crate::cmd::{Programs, svcs, zlogin, zoneadm, zonecfg};
 use crate::job::event::Event;
 use crate::job::message::Handoff;
@@ -292,15 +292,13 @@ pub fn put_back(
     let Some(survey) = &job.survey else { return Ok(Done::Event(Event::PutBack)) };
     match here(programs, zone)? {
         ZoneState::Configured => {
-            let argv = zoneadm::attach(zone, AttachMode::Strict);
-            let output = programs.run(&argv)?;
+            // Its boot environment is this host's.
+            let argv = zoneadm::attach(zone, AttachMode::Strict, BootEnvironment::Usual);
+            let attempt = attach::attempt(programs, zone, &argv)?;
             if here(programs, zone)? == ZoneState::Configured {
-                return Err(match output.into_ok(&argv) {
-                    Err(error) => error.into(),
-                    Ok(_) => {
-                        StepError::transient(format!("`{argv}` exited 0, but zone '{zone}' is not attached"))
-                    }
-                });
+                return Err(attempt.failed(programs, |argv| {
+                    StepError::transient(format!("`{argv}` exited 0, but zone '{zone}' is not attached"))
+                }));
             }
         }
         state @ (ZoneState::ShuttingDown | ZoneState::Down) => {

@@ -42,7 +42,7 @@ pub fn survey(programs: &Programs, name: &ZoneName) -> Result<Survey, StepError>
             zonepath,
             running,
             autoboot: parsed.autoboot(),
-            config,
+            config: parsed.completed(&config, &line),
         },
         datasets,
         maintenance: if running { maintenance(programs, name)? } else { Vec::new() },

@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::properties::{Now, Set, Wanted};
-use super::{Done, StepError, check, route, source};
+use super::{Done, StepError, attach, check, route, source};
 use crate::cmd::zfs::property::{Turn, is_carried};
 use crate::cmd::zfs::{Fault, Zfs, argv};
-use crate::cmd::zoneadm::{AttachMode, ZoneFault, ZoneLine, ZoneState};
+use crate::cmd::zoneadm::{ZoneFault, ZoneLine, ZoneState};
 use crate::cmd::zonecfg::{Script, ZoneConfig};
 use crate::cmd::{Programs, zoneadm, zonecfg};
 use crate::config::Accept;
@@ -19,7 +19,6 @@ use crate::job::event::Event;
 use crate::job::layout::{Layout, Placed};
 use crate::job::name::{DatasetName, Guid};
 use crate::job::record::Job;
-use crate::job::request::Attach;
 use crate::job::retry::ErrorKind;
 use crate::job::step::Install;
 
@@ -302,12 +301,15 @@ impl Target<'_> {
         let argv = zonecfg::run_file(zone, &file);
         let output = self.programs.run(&argv)?;
         let configured = zonecfg::export(self.programs, zone)?;
-        let Some(configured) = configured.filter(|_| output.status.is_ok()) else {
+        let Some(mut configured) = configured.filter(|_| output.status.is_ok()) else {
             // `create -a` exits 0 when there is nothing to create from.
             let said = format!("{} {}", output.stderr, output.stdout);
             let said: String = said.trim().chars().take(300).flat_map(char::escape_debug).collect();
             return Err(StepError::permanent(format!("`{argv}` did not configure zone '{zone}': {said}")));
         };
+        if let Some(line) = self.zone()? {
+            configured.complete(&line);
+        }
         if self.job.request.target.zonecfg.is_empty() && configured != self.expected(offered) {
             let text = format!(
                 "zone '{zone}' was configured from {}/SUNWdetached.xml otherwise than offered",
@@ -381,7 +383,7 @@ impl Target<'_> {
     /// `zoneadm attach`.
     ///
     /// # Errors
-    /// Permanent for what attach refuses for good; a brand's hook complains on stdout, so both are told.
+    /// Permanent for what attach refuses for good; what the brand's log ends with is told.
     pub fn attach(&self) -> Result<Done, StepError> {
         let zone = self.job.zone();
         let state = |target: &Self| Ok::<_, StepError>(target.zone()?.map(|line| line.state));
@@ -393,22 +395,15 @@ impl Target<'_> {
                 return Err(StepError::permanent(format!("zone '{zone}' is {is}, it can't be attached")));
             }
         }
-        let mode = match self.job.request.target.attach {
-            Attach::Strict => AttachMode::Strict,
-            Attach::Update => AttachMode::Update,
-            Attach::UpdateAll => AttachMode::UpdateAll,
-            Attach::Force => AttachMode::Force,
-        };
-        let argv = zoneadm::attach(zone, mode);
-        let output = self.programs.run(&argv)?;
+        let argv = attach::on_target(self.job);
+        let attempt = attach::attempt(self.programs, zone, &argv)?;
         if state(self)? == Some(ZoneState::Installed) {
             return Ok(done(Install::Attach));
         }
-        let fault = ZoneFault::of(&output);
-        let error = match output.into_ok(&argv) {
-            Err(error) => StepError::from(error),
-            Ok(_) => StepError::permanent(format!("`{argv}` exited 0, but zone '{zone}' is not installed")),
-        };
+        let fault = attempt.fault();
+        let error = attempt.failed(self.programs, |argv| {
+            StepError::permanent(format!("`{argv}` exited 0, but zone '{zone}' is not installed"))
+        });
         let kind = if fault == ZoneFault::Other { error.kind } else { ErrorKind::Permanent };
         Err(StepError { kind, ..error })
     }

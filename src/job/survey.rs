@@ -35,6 +35,12 @@ pub struct OsLevel {
     /// `pkg list -Hv entire`, where the command exists and the package is installed.
     #[serde(default)]
     pub entire: Option<String>,
+    /// The version of Tribblix's package of zone brands, by `pkginfo -l`.
+    #[serde(default)]
+    pub brands: Option<String>,
+    /// Solaris 10's patches, `showrev -p`: the newest revision of each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub patches: BTreeMap<u32, u32>,
 }
 
 /// The zone as zoneadm and zonecfg tell it.

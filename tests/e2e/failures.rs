@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::lab::ends::{Before, assert_came_back, assert_outcomes};
-use crate::lab::{Host, Lab, Request, ZONE, wait};
+use crate::lab::{Host, Lab, Request, ZONE, profile, wait};
 
 fn failing(command: &str, contains: &[&str], text: &str) -> Value {
     json!({"command": command, "contains": contains, "action": {"do": "fail", "text": text, "status": 1}})
@@ -200,7 +200,7 @@ fn a_quota_cannot_be_set() {
 #[test]
 fn the_zones_root_cannot_be_mounted() {
     target_fails(
-        &failing("zfs", &["canmount=on", "dbbackup/ROOT/zbe"], "cannot mount: permission denied"),
+        &failing("zfs", profile::mounting(), "cannot mount: permission denied"),
         &["step=mount", "permission denied"],
     );
 }
@@ -246,6 +246,30 @@ fn the_attach_fails() {
         &failing("zoneadm", &["attach"], "attach: the package level differs"),
         &["step=attach", "differs"],
     );
+}
+
+#[test]
+fn why_pkg_refused_stands_in_the_brands_log_and_so_in_both_outcomes() {
+    let lab = Lab::new();
+    profile::make_newer(&lab.target);
+    lab.target.settings("missing_package", json!("driver/network/cxgbe"));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new().set("target", "attach", "\"update\""));
+    lab.outcomes();
+    let words =
+        ["step=attach", "No version matching 'require' dependency driver/network/cxgbe can be installed"];
+    assert_outcomes(&lab, "failed", &words);
+    for line in lab.hosts().iter().map(|host| host.outcomes()[0].clone()) {
+        assert!(line.len() < 1000 && line.contains("attach log "), "{line}");
+    }
+    let log = lab.target.of_job(&job, "log");
+    let told: Vec<_> = log.lines().filter(|line| line.contains(" attach log: ")).collect();
+    assert!(told.len() > 5, "{told:#?}");
+    for word in ["Attach ZFS Dataset: data/zones/dbbackup/", "pkg install: No matching version of entire"] {
+        assert!(told.iter().any(|line| line.contains(word)), "no {word:?} in {told:#?}");
+    }
+    before.assert_as_found(&lab.source, &lab.target);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::lab::ends::{Before, assert_outcomes, assert_tidy};
-use crate::lab::{Lab, Request, TOP, ZONE};
+use crate::lab::{Lab, Request, TOP, ZONE, profile};
 
 fn a_zone_of_brand_moves(brand: &str) {
     let lab = Lab::with(json!({"brand": brand}));
@@ -22,6 +22,28 @@ fn a_sparse_zone_moves_with_everything_it_has() {
 #[test]
 fn an_ipkg_zone_moves_with_its_boot_environment() {
     a_zone_of_brand_moves("ipkg");
+}
+
+#[test]
+fn a_solaris_zone_moves_with_its_rpool_and_is_not_cloned() {
+    a_zone_of_brand_moves("solaris");
+}
+
+#[test]
+fn zoneadms_fields_of_every_release_of_solaris_11_are_read() {
+    // Nine fields, ten and eleven; both hosts are of one release.
+    for kernel in ["11.1", "11.4.42.111.0", "11.4.69.170.2"] {
+        eprintln!("-- {kernel}");
+        let lab = Lab::with(json!({"brand": "solaris"}));
+        lab.hosts().iter().for_each(|host| host.settings("kernel", json!(kernel)));
+        let before = Before::of(&lab.source);
+        lab.start();
+        lab.migrate(&Request::new());
+        let sent = if kernel == "11.1" { "zfs send data" } else { "zfs send -s nocheck data" };
+        assert!(lab.source.calls(sent) > 0, "{sent}");
+        assert_outcomes(&lab, "ok", &[]);
+        before.assert_moved(&lab.source, &lab.target);
+    }
 }
 
 #[test]
@@ -60,7 +82,7 @@ fn a_zone_moves_to_another_zonepath() {
     assert_eq!(lab.target.state(ZONE).as_deref(), Some("running"));
     assert!(lab.target.export(ZONE).contains("set zonepath=/export/zones/elsewhere"));
     let wanted = before.picture.with(TOP, "mountpoint", "/export/zones/elsewhere (local)");
-    let root = format!("{TOP}/ROOT/zbe");
+    let root = profile::root();
     let found = lab.target.picture(TOP);
     assert!(
         found.property(&root, "mountpoint").is_some_and(|value| !value.contains(ZONE))

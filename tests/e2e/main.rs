@@ -8,6 +8,7 @@ mod dropboxes;
 mod failures;
 mod happy;
 mod integrity;
+mod levels;
 mod messages;
 mod peers;
 mod reboots;

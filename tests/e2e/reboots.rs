@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::lab::ends::{Before, assert_came_back, assert_outcomes};
-use crate::lab::{Lab, Request};
+use crate::lab::{Lab, Request, profile};
 
 /// A host loses power right after one of its job's events; the zone boots with the host wherever it is set to.
 fn rebooted(host: usize, event: &str, word: &str) {
@@ -66,8 +66,7 @@ fn the_target_reboots_at_any_step() {
 fn the_target_reboots_when_only_some_of_the_datasets_mount_themselves_again() {
     let lab = Lab::new();
     let kill = json!({"do": "kill-parent", "when": "after"});
-    let zbe = ["canmount=on", "dbbackup/ROOT/zbe"];
-    lab.target.fault(&json!({"command": "zfs", "contains": zbe, "call": 1, "action": kill}));
+    lab.target.fault(&json!({"command": "zfs", "contains": profile::mounting(), "call": 1, "action": kill}));
     let before = Before::of(&lab.source);
     lab.start();
     lab.submit(&Request::new());

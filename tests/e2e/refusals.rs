@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::lab::ends::{Before, assert_outcomes, assert_tidy};
-use crate::lab::{Lab, Request, TOP, ZONE};
+use crate::lab::{Lab, Request, TOP, ZONE, profile};
 
 /// The target refuses for these reasons; the zone is not touched.
 fn is_refused(prepare: impl FnOnce(&Lab), request: &Request, reasons: &[&str]) -> Lab {
@@ -28,7 +28,11 @@ fn a_zone_of_that_name_on_the_target() {
         |lab| {
             drop(lab.target.run(
                 "zonecfg",
-                &["-z", ZONE, "create -b; set zonepath=/export/zones/other; set brand=sparse"],
+                &[
+                    "-z",
+                    ZONE,
+                    &format!("create -b; set zonepath=/export/zones/other; set brand={}", profile::brand()),
+                ],
             ))
         },
         &Request::new(),
@@ -42,7 +46,14 @@ fn a_zonepath_that_another_zone_has() {
         |lab| {
             drop(lab.target.run(
                 "zonecfg",
-                &["-z", "other", &format!("create -b; set zonepath=/export/zones/{ZONE}; set brand=sparse")],
+                &[
+                    "-z",
+                    "other",
+                    &format!(
+                        "create -b; set zonepath=/export/zones/{ZONE}; set brand={}; set ip-type=shared",
+                        profile::brand()
+                    ),
+                ],
             ))
         },
         &Request::new(),
@@ -69,19 +80,13 @@ fn a_zonepath_outside_of_what_the_target_accepts() {
 
 #[test]
 fn a_target_that_is_older() {
-    let older = |lab: &Lab| {
-        lab.target.settings("entire", json!("pkg://omnios/entire@11-151044.0:20230201T194428Z"));
-        lab.target.settings("kernel", json!("omnios-r151044-1111111111"));
-    };
+    let older = |lab: &Lab| profile::make_older(&lab.target);
     is_refused(older, &Request::new(), &["the target is older than the source"]);
 }
 
 #[test]
 fn a_target_that_is_newer_unless_the_zone_is_to_be_updated() {
-    let newer = |lab: &Lab| {
-        lab.target.settings("entire", json!("pkg://omnios/entire@11-151048.0:20240601T194428Z"));
-        lab.target.settings("kernel", json!("omnios-r151048-2222222222"));
-    };
+    let newer = |lab: &Lab| profile::make_newer(&lab.target);
     is_refused(newer, &Request::new(), &["the target is newer than the source", "attach = "]);
 }
 
@@ -130,7 +135,7 @@ fn a_brand_that_is_not_carried() {
         |lab| {
             let path = lab.source.root.join(format!("etc/zones/{ZONE}.xml"));
             let text = std::fs::read_to_string(&path).expect("the zone's document");
-            std::fs::write(path, text.replace("brand=\"sparse\"", "brand=\"bhyve\""))
+            std::fs::write(path, text.replace(&format!("brand=\"{}\"", profile::brand()), "brand=\"bhyve\""))
                 .expect("the zone's document");
         },
         &Request::new(),

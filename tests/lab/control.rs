@@ -37,7 +37,7 @@ enum Verb {
         /// Megabytes of data in the zone
         #[arg(long, default_value_t = 50, value_name = "MB")]
         size: u64,
-        /// sparse or ipkg (OmniOS), native (Solaris 10)
+        /// sparse or ipkg (OmniOS), solaris (Oracle Solaris 11.4), native (Solaris 10)
         #[arg(long, default_value = "sparse")]
         brand: String,
         /// Two hosts that share nothing but a network, with sshd, a log host, and two MariaDB in the zone; needs root
@@ -125,6 +125,9 @@ enum Verb {
         /// A Solaris 10 host instead of OmniOS
         #[arg(long)]
         solaris10: bool,
+        /// An Oracle Solaris 11.4 host instead of OmniOS
+        #[arg(long, conflicts_with = "solaris10")]
+        solaris11: bool,
         /// Real ZFS, its programs found in this directory
         #[arg(long, value_name = "DIR")]
         real_zfs: Option<PathBuf>,
@@ -286,9 +289,13 @@ fn run(verb: Verb) -> Result<()> {
             serde_json::to_writer(std::io::stdout().lock(), &picture)?;
             Ok(())
         }
-        Verb::Host { host, dir, number, solaris10, real_zfs } => {
-            let mut settings =
-                if solaris10 { Settings::solaris10(&host, number) } else { Settings::omnios(&host, number) };
+        Verb::Host { host, dir, number, solaris10, solaris11, real_zfs } => {
+            let brand = match (solaris10, solaris11) {
+                (true, _) => "native",
+                (_, true) => "solaris",
+                _ => "sparse",
+            };
+            let mut settings = Settings::of_brand(brand, &host, number);
             if let Some(programs) = real_zfs {
                 settings.real_zfs = true;
                 settings.zfs_program = programs.join("zfs");

@@ -19,9 +19,12 @@ pub struct Options {
     /// Megabytes of data in the zone
     #[arg(long, default_value_t = 300, value_name = "MB")]
     size: u64,
-    /// sparse or ipkg (OmniOS), native (Solaris 10, as in 2007)
-    #[arg(long, default_value = "sparse")]
-    brand: String,
+    /// sparse or ipkg (OmniOS), solaris (Oracle Solaris 11.4), native (Solaris 10, as in 2007)
+    #[arg(value_name = "BRAND", default_value = "sparse", conflicts_with = "brand")]
+    of: String,
+    /// The same
+    #[arg(long, value_name = "BRAND")]
+    brand: Option<String>,
     /// Real ZFS by zfs-fuse, which must be installed; needs root
     #[arg(long)]
     real_zfs: bool,
@@ -105,7 +108,7 @@ pub fn run(options: &Options) -> Result<()> {
         hosts::network::ensure_packages()?;
     }
     let plan = Plan {
-        brand: options.brand.clone(),
+        brand: options.brand.clone().unwrap_or_else(|| options.of.clone()),
         bytes: options.size << 20,
         part: options.part.clone(),
         real_zfs: if real { real_zfs() } else { None },

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::hosts::{database, sshd};
 use crate::inner;
 use crate::world::{Host, Settings};
+use crate::zones::brand::{ACTIVE, PARENT};
 use crate::zones::build::{ZoneSpec, install_zone};
 use crate::zones::config::{Config, Resource};
 use crate::zones::kernel::{self, Knobs};
@@ -20,7 +21,7 @@ use crate::zones::kernel::{self, Knobs};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Plan {
-    /// `sparse`, `ipkg` (OmniOS) or `native` (Solaris 10).
+    /// `sparse`, `ipkg` (OmniOS), `solaris` (Oracle Solaris 11.4) or `native` (Solaris 10).
     pub brand: String,
     /// Bytes of data in all, about.
     pub bytes: u64,
@@ -75,10 +76,7 @@ pub const HOSTS: [&str; 2] = ["zhost1", "zhost2"];
 /// Makes a host's directory, commands and configuration. Nothing of ZFS yet.
 pub fn make_host(lab: &Path, index: usize, plan: &Plan) -> Result<Host> {
     let (name, number) = (HOSTS[index], index as u8 + 1);
-    let mut settings = match plan.brand.as_str() {
-        "native" => Settings::solaris10(name, number),
-        _ => Settings::omnios(name, number),
-    };
+    let mut settings = Settings::of_brand(&plan.brand, name, number);
     if let Some(programs) = &plan.real_zfs {
         settings.real_zfs = true;
         settings.zfs_program = programs.join("zfs");
@@ -201,18 +199,17 @@ pub fn make_zone(host: &Host, plan: &Plan) -> Result<()> {
     let top = format!("data/zones/{zone}");
     let path = format!("/export/zones/{zone}");
     zfs(host, &["create", "-o", &format!("mountpoint={path}"), &top])?;
-    let boot_environments = plan.brand != "native";
-    if boot_environments {
-        zfs(host, &["create", "-o", "mountpoint=legacy", &format!("{top}/ROOT")])?;
-        let root = format!("{top}/ROOT/zbe");
-        zfs(host, &["create", "-o", "canmount=noauto", "-o", &format!("mountpoint={path}/root"), &root])?;
-        zfs(host, &["mount", &root])?;
-    } else {
-        fs::create_dir_all(host.path(&format!("{path}/root")))?;
+    match plan.brand.as_str() {
+        "native" => fs::create_dir_all(host.path(&format!("{path}/root")))?,
+        "solaris" => make_rpool(host, &top, &path)?,
+        _ => {
+            zfs(host, &["create", "-o", "mountpoint=legacy", &format!("{top}/ROOT")])?;
+            make_mounted(host, &format!("{top}/ROOT/zbe"), &format!("{path}/root"))?;
+        }
     }
     // Shares of the data, as in the write-up: the second replica is the big one.
     let share = |percent: u64| plan.bytes * percent / 100;
-    fill_root(&host.path(&format!("{path}/root")), share(8))?;
+    fill_root(&host.path(&format!("{path}/root")), &host.path(&format!("{path}/root/var")), share(8))?;
     if plan.rows.is_some() {
         database::describe(&host.path(&format!("{path}/root")))?;
     }
@@ -250,12 +247,57 @@ pub fn make_zone(host: &Host, plan: &Plan) -> Result<()> {
         let dataset = format!("{tank}/more-{number:03}");
         zfs(host, &["create", "-o", "canmount=noauto", "-o", "mountpoint=none", &dataset])?;
     }
+    if plan.brand == "solaris" {
+        close_rpool(host, &top)?;
+    }
     zfs(host, &["set", "zoned=on", &tank])?;
     for (dataset, ..) in &rows[..4] {
         inherit_canmount(host, dataset)?;
     }
     inherit_canmount(host, &rows[4].0)?;
     install_zone(host, &ZoneSpec { config: config(plan, &path, &tank, &rows[4].0), boot: true })
+}
+
+/// A filesystem that does not mount itself, mounted.
+fn make_mounted(host: &Host, dataset: &str, path: &str) -> Result<()> {
+    zfs(host, &["create", "-o", "canmount=noauto", "-o", &format!("mountpoint={path}"), dataset])?;
+    zfs(host, &["mount", dataset])
+}
+
+/// What of a `solaris` zone's `rpool` does not belong to a boot environment, and where it is in the zone. The names are
+/// [captured] from a zone of 11.3; their mountpoints are those of the global zone's datasets of the same names.
+const SHARED: [(&str, &str); 3] =
+    [("VARSHARE", "/var/share"), ("export", "/export"), ("export/home", "/export/home")];
+
+/// The datasets that a zone of brand `solaris` has as its pool `rpool`; the boot environment is mounted at P/root, to be
+/// filled.
+fn make_rpool(host: &Host, top: &str, path: &str) -> Result<()> {
+    let rpool = format!("{top}/rpool");
+    zfs(host, &["create", "-o", "mountpoint=none", &rpool])?;
+    zfs(host, &["create", "-o", "mountpoint=legacy", &format!("{rpool}/ROOT")])?;
+    make_mounted(host, &format!("{rpool}/ROOT/solaris"), &format!("{path}/root"))?;
+    make_mounted(host, &format!("{rpool}/ROOT/solaris/var"), &format!("{path}/root/var"))?;
+    for (name, mountpoint) in SHARED {
+        let options = ["-o", "canmount=noauto", "-o", &format!("mountpoint={mountpoint}")];
+        zfs(host, &[&["create"], &options[..], &[&format!("{rpool}/{name}")]].concat())?;
+    }
+    Ok(())
+}
+
+/// The zone's from now on: of this host's boot environment, and not to be mounted by the global zone.
+fn close_rpool(host: &Host, top: &str) -> Result<()> {
+    let rpool = format!("{top}/rpool");
+    let zbe = format!("{rpool}/ROOT/solaris");
+    for (dataset, mountpoint) in [(format!("{zbe}/var"), "/var"), (zbe.clone(), "/")] {
+        retried(|| zfs(host, &["unmount", &dataset]))?;
+        zfs(host, &["set", &format!("mountpoint={mountpoint}"), &dataset])?;
+    }
+    let be = host.settings()?.boot_environment;
+    zfs(host, &["set", &format!("{PARENT}={be}"), &zbe])?;
+    zfs(host, &["set", &format!("{ACTIVE}=on"), &zbe])?;
+    zfs(host, &["set", "mountpoint=/rpool", &rpool])?;
+    zfs(host, &["set", "zoned=on", &rpool])?;
+    SHARED.iter().try_for_each(|(name, _)| inherit_canmount(host, &format!("{rpool}/{name}")))
 }
 
 /// canmount has no inherited value; this takes the local one away.
@@ -295,7 +337,7 @@ fn config(plan: &Plan, path: &str, tank: &str, pkgsrc: &str) -> Config {
 }
 
 /// A zone's root: many small files, odd names, links, modes, and the command that the request verifies with.
-fn fill_root(root: &Path, bytes: u64) -> Result<()> {
+fn fill_root(root: &Path, var: &Path, bytes: u64) -> Result<()> {
     fs::create_dir_all(root)?;
     let mysql = root.join("opt/mysql/bin");
     fs::create_dir_all(&mysql)?;
@@ -311,7 +353,7 @@ fn fill_root(root: &Path, bytes: u64) -> Result<()> {
     let secret = root.join("etc/shadow");
     fs::write(&secret, "root:NP:6445::::::\n")?;
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o400))?;
-    fs::create_dir_all(root.join("var/empty"))?;
+    fs::create_dir_all(var.join("empty"))?;
     let files = (bytes / 8192).clamp(4, 2000);
     for number in 0..files {
         let dir = root.join(format!("usr/lib/pkg{:02}", number % 37));

@@ -28,6 +28,8 @@ pub enum Profile {
     Omnios,
     /// Solaris 10 10/08: the system of 2007, kept as heritage.
     Solaris10,
+    /// Oracle Solaris 11.4, by its documents and public transcripts alone.
+    Solaris11,
 }
 
 /// A network interface of the global zone, plumbed at boot.
@@ -86,6 +88,12 @@ pub struct Settings {
     /// UUID of the running boot environment, as `beadm list -H` shows it.
     #[serde(default)]
     pub boot_environment: String,
+    /// A package that the next `entire` of this host requires and that no publisher has: an attach that updates fails.
+    #[serde(default)]
+    pub missing_package: String,
+    /// `/var/spool/zmigrate` is a dataset of its own, as README advises, and not a directory of the boot environment.
+    #[serde(default)]
+    pub spool_dataset: bool,
     /// Interfaces present.
     #[serde(default)]
     pub nics: Vec<Nic>,
@@ -111,12 +119,43 @@ impl Settings {
             patches: Vec::new(),
             packages: Vec::new(),
             boot_environment: format!("{number:08x}-4f2a-4c1e-9d5b-7a60c3e1b2{number:02x}"),
+            missing_package: String::new(),
+            spool_dataset: true,
             nics: vec![Nic {
                 name: "nge0".into(),
                 address: Some(format!("198.51.100.{}/24", 4 + u16::from(number))),
                 ether: format!("0:14:4f:1:2:{number:x}"),
             }],
             default_router: Some("198.51.100.1".into()),
+        }
+    }
+
+    /// An Oracle Solaris 11.4 host, x86. Kernel and `entire` are of one SRU (42); the kernel's last numbers and the time of
+    /// `entire` are of the documents' form, not of a host.
+    pub fn solaris11(name: &str, number: u8) -> Self {
+        Self {
+            profile: Profile::Solaris11,
+            kernel: "11.4.42.111.0".into(),
+            entire: "pkg://solaris/entire@11.4-11.4.42.0.1.113.1:20220113T193900Z".into(),
+            ..Self::omnios(name, number)
+        }
+    }
+
+    /// Of the system whose zones have this brand.
+    pub fn of_brand(brand: &str, name: &str, number: u8) -> Self {
+        match brand {
+            "native" => Self::solaris10(name, number),
+            "solaris" => Self::solaris11(name, number),
+            _ => Self::omnios(name, number),
+        }
+    }
+
+    /// The running boot environment's root dataset; Solaris 10's root is on UFS here.
+    pub fn root_dataset(&self) -> Option<&'static str> {
+        match self.profile {
+            Profile::Omnios => Some("rpool/ROOT/omnios-r151046"),
+            Profile::Solaris11 => Some("rpool/ROOT/solaris"),
+            Profile::Solaris10 => None,
         }
     }
 
@@ -199,7 +238,7 @@ impl Host {
         // Image packaging and boot environments came after Solaris 10, its patches went before OmniOS.
         let absent: &[&str] = match settings.profile {
             Profile::Solaris10 => &["pkg", "beadm", "ipadm", "dladm"],
-            Profile::Omnios => &["showrev"],
+            Profile::Omnios | Profile::Solaris11 => &["showrev"],
         };
         for command in COMMANDS.iter().filter(|command| !absent.contains(command)) {
             link(program, &root.join("usr/sbin").join(command))?;
@@ -208,14 +247,15 @@ impl Host {
         link(Path::new("usr/sbin"), &root.join("sbin"))?;
         let host = Self { root: fs::canonicalize(root)? };
         disk::store(&host.state_dir().join("host.json"), settings)?;
-        if settings.profile == Profile::Omnios {
-            let release = settings.kernel.strip_prefix("omnios-").unwrap_or(&settings.kernel);
-            let release = release.split('-').next().unwrap_or(release);
-            disk::replace(&host.file("etc/release"), format!("  OmniOS v11 {release}\n").as_bytes())?;
-        } else {
-            let line = "                       Solaris 10 10/08 s10x_u6wos_07b X86\n";
-            disk::replace(&host.file("etc/release"), line.as_bytes())?;
-        }
+        let release = match settings.profile {
+            Profile::Omnios => {
+                let release = settings.kernel.strip_prefix("omnios-").unwrap_or(&settings.kernel);
+                format!("  OmniOS v11 {}\n", release.split('-').next().unwrap_or(release))
+            }
+            Profile::Solaris10 => "                       Solaris 10 10/08 s10x_u6wos_07b X86\n".to_owned(),
+            Profile::Solaris11 => "                             Oracle Solaris 11.4 X86\n".to_owned(),
+        };
+        disk::replace(&host.file("etc/release"), release.as_bytes())?;
         crate::net::boot(&host)?;
         Ok(host)
     }
@@ -235,6 +275,11 @@ impl Host {
         let path = self.state_dir().join("host.json");
         let text = fs::read(&path).with_context(|| path.display().to_string())?;
         serde_json::from_slice(&text).with_context(|| path.display().to_string())
+    }
+
+    /// Which system this is.
+    pub fn profile(&self) -> Result<Profile> {
+        Ok(self.settings()?.profile)
     }
 
     /// Whether this is a Solaris 10 host.

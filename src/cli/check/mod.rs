@@ -1,6 +1,7 @@
 //! `zmigrate check`: whether this host is ready, before a zone depends on it. Changes nothing, but for a probe
 //! file that is put into each peer's dropbox and taken away again.
 
+mod boot;
 mod finding;
 mod loghost;
 mod places;
@@ -87,6 +88,7 @@ fn look(context: &Context, findings: &mut Vec<Finding>) {
     places::spool(context.spool.dir(), runs, findings);
     places::scratch(&config.scratch.dir, findings);
     let programs = Programs::new(config.commands.path.clone(), config.commands.timeout);
+    boot::look(config, &programs, findings);
     commands(config, &programs, findings);
     if programs.has("zonename") {
         findings.push(global_zone(&programs));

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use super::{CmdError, Output, Programs, RunError, Streaming};
 use crate::job::name::{DatasetName, Guid, SnapshotName};
+pub use argv::Wire;
 pub use fault::Fault;
 pub use parse::{PropertyLine, Source};
 
@@ -163,8 +164,9 @@ impl<'p> Zfs<'p> {
         dataset: &DatasetName,
         snapshot: &SnapshotName,
         from: Option<&SnapshotName>,
+        wire: Wire,
     ) -> Result<Streaming, RunError> {
-        self.programs.spawn_reader(&argv::send(dataset, snapshot, from))
+        self.programs.spawn_reader(&argv::send(dataset, snapshot, from, wire))
     }
 
     /// Starts `zfs receive -u` into a dataset: never mounted, never forced.

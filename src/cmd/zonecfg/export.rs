@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cmd::ParseError;
+use crate::cmd::zoneadm::ZoneLine;
 
 /// A zone's configuration. What has its default may be missing (Solaris 11.4), as `brand` is for `native`
 /// zones.
@@ -94,6 +95,37 @@ impl ZoneConfig {
         }
     }
 
+    /// Fills in what Solaris 11.4 leaves out because it is the default there, from the zone's line of `zoneadm list`; and the zonepath
+    /// that it may write as a template. What others always write stays as it is.
+    pub fn complete(&mut self, line: &ZoneLine) {
+        self.globals.entry("autoboot".to_owned()).or_insert_with(|| "false".to_owned());
+        for (name, value) in told(line) {
+            let left_out = self.global(name).is_none_or(|value| value.contains("%{"));
+            if left_out {
+                self.globals.insert(name.to_owned(), value);
+            }
+        }
+    }
+
+    /// The text of this configuration, as exported, with the same filled in: another host has other defaults.
+    pub fn completed(&self, text: &str, line: &ZoneLine) -> String {
+        let mut lines: Vec<String> = Vec::new();
+        let mut missing: Vec<_> =
+            told(line).into_iter().filter(|(name, _)| self.global(name).is_none()).collect();
+        for old in text.lines() {
+            let template = old.starts_with("set zonepath=") && old.contains("%{");
+            lines.push(if template {
+                format!("set zonepath={}", line.zonepath.display())
+            } else {
+                old.to_owned()
+            });
+            if old == "create -b" {
+                lines.extend(missing.drain(..).map(|(name, value)| format!("set {name}={value}")));
+            }
+        }
+        lines.join("\n") + "\n"
+    }
+
     /// A property of the zone itself.
     pub fn global(&self, name: &str) -> Option<&str> {
         self.globals.get(name).map(String::as_str)
@@ -121,6 +153,17 @@ impl Resource {
         let property = self.properties.iter().find(|property| property.name == name && !property.added);
         property.map(|property| property.value.as_str())
     }
+}
+
+/// What `zoneadm list -p` tells of the properties that an export may leave out. `native` is no default of Solaris 11, and where it
+/// is left out it is the only one that can be.
+fn told(line: &ZoneLine) -> Vec<(&'static str, String)> {
+    let mut told = vec![("zonepath", line.zonepath.display().to_string())];
+    told.extend(line.brand.clone().filter(|brand| brand != "native").map(|brand| ("brand", brand)));
+    told.extend(
+        line.ip_type.as_deref().filter(|ip| *ip == "excl").map(|_| ("ip-type", "exclusive".to_owned())),
+    );
+    told
 }
 
 fn plain(word: &str) -> Option<String> {
@@ -164,6 +207,37 @@ mod tests {
         let config = ZoneConfig::parse(sample!("zonecfg/export-s11.txt")).unwrap();
         assert_eq!(config.brand(), "solaris");
         assert_eq!(config.of_kind("anet").next().unwrap().get("lower-link"), Some("auto"));
+    }
+
+    #[test]
+    fn what_solaris_11_4_leaves_out_is_filled_in_from_the_zones_line() {
+        let text = "-:web:installed:/system/zones/web::solaris:excl:-:::\n";
+        let line = crate::cmd::zoneadm::parse_list(text).unwrap().remove(0);
+        for (export, wanted) in [
+            (
+                "create -b\nset autoboot=true\n",
+                "create -b\nset zonepath=/system/zones/web\nset brand=solaris\nset ip-type=exclusive\nset autoboot=true\n",
+            ),
+            (
+                "create -b\nset brand=solaris\nset zonepath=/system/zones/%{zonename}\nset ip-type=exclusive\n",
+                "create -b\nset brand=solaris\nset zonepath=/system/zones/web\nset ip-type=exclusive\n",
+            ),
+        ] {
+            let mut config = ZoneConfig::parse(export).unwrap();
+            let completed = config.completed(export, &line);
+            assert_eq!(completed, wanted);
+            config.complete(&line);
+            let mut again = ZoneConfig::parse(&completed).unwrap();
+            again.complete(&line);
+            assert_eq!(config, again);
+            assert_eq!((config.brand(), config.global("zonepath")), ("solaris", Some("/system/zones/web")));
+        }
+        let whole = sample!("zonecfg/export-s10.txt");
+        let line =
+            crate::cmd::zoneadm::parse_list("3:dbbackup:running:/export/zones/dbbackup::native:shared\n")
+                .unwrap()
+                .remove(0);
+        assert_eq!(ZoneConfig::parse(whole).unwrap().completed(whole, &line), whole);
     }
 
     #[test]

@@ -50,6 +50,28 @@ pub fn is_self_contained(brand: &str) -> bool {
     matches!(brand, "illumos" | "whole-root" | "alien-root")
 }
 
+/// What `attach -u` does to a zone of this brand, as a fragment; `None`: nothing. From the fact sheet of the zones, 2.6.
+pub fn update(brand: &str) -> Option<&'static str> {
+    match brand {
+        "ipkg" | "lipkg" | "sparse" | "pkgsrc" => Some(
+            "attach -u installs the target's `entire` in the zone, from publishers that must be reachable",
+        ),
+        "solaris" => Some(
+            "attach -u updates the least that must match, -U everything, from publishers that must be reachable",
+        ),
+        "native" => {
+            Some("attach -u updates the packages that must match, -U every one that is not the zone's own")
+        }
+        // Tribblix's take -u and do nothing, a brand without a hook does not look at it.
+        _ => None,
+    }
+}
+
+/// Brands whose attach clones a boot environment of another host unless it is told not to.
+pub fn clones_at_attach(brand: &str) -> bool {
+    brand == "solaris"
+}
+
 /// Brands whose attach knows `-U`.
 pub fn takes_update_all(brand: &str) -> bool {
     matches!(brand, "native" | "solaris")

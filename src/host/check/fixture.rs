@@ -160,6 +160,8 @@ pub fn case() -> Case {
         version: "omnios-r151046-aaaa".to_owned(),
         processor: "i386".to_owned(),
         entire: None,
+        brands: None,
+        patches: BTreeMap::new(),
     };
     let zone = ZoneName::new("dbbackup").unwrap();
     let survey = Survey {

@@ -1,7 +1,12 @@
 //! Brand, operating system and the way of attaching: can this zone live on this host at all?
+//!
+//! Not asked: `zoneadm detach -n` there and `zoneadm attach -n` here. The fact sheet of the zones (2.5, 2.6) has one brand whose dry
+//! run can be trusted, `native` on Solaris 10, and this program can't be built for that. The hooks of ipkg, lipkg, sparse, pkgsrc
+//! (OmniOS) and of Tribblix leave at once with 0 ("just pretend everything will be ok", their attach scripts); `illumos` has no
+//! hook; what that of `solaris` looks at is not documented. An answer that is always yes would be taken for a check.
 
 use super::{Check, Judgement, brand, shown};
-use crate::host::os::{Comparison, compare};
+use crate::host::os::{Comparison, compare, updated_by};
 use crate::job::request::Attach;
 
 /// Judges brand, level and `attach`.
@@ -36,11 +41,18 @@ fn level(check: &Check<'_>, judgement: &mut Judgement) {
     let request = &check.offer.request;
     let zone = &request.zone;
     let kind = check.offer.survey.zone.brand.as_str();
-    let os = &check.world.os;
+    let (theirs, os) = (&check.offer.survey.os, &check.world.os);
     let forced = request.target.attach == Attach::Force;
     let updated = matches!(request.target.attach, Attach::Update | Attach::UpdateAll);
+    let update = brand::update(kind);
+    let by = updated_by(&os.version);
     let warn = |why: &str| format!("warning: {why}; attach = \"force\" compares nothing");
-    match compare(&check.offer.survey.os, os) {
+    if theirs.brands != os.brands {
+        let version = |level: &Option<String>| level.as_deref().map_or("none".to_owned(), shown);
+        let (from, to) = (version(&theirs.brands), version(&os.brands));
+        judgement.note(format!("the zone brands' packages differ: source {from}, target {to}"));
+    }
+    match compare(theirs, os) {
         Comparison::Equal => {
             judgement.note(format!(
                 "both hosts run {} {} {} {}",
@@ -50,27 +62,41 @@ fn level(check: &Check<'_>, judgement: &mut Judgement) {
         Comparison::Different(why) => judgement.refuse(format!("zone '{zone}' can't run on the target: {why}")),
         Comparison::TargetOlder(why) if forced => judgement.note(warn(&format!("the target is older: {why}"))),
         Comparison::TargetOlder(why) => judgement.refuse(format!(
-            "the target is older than the source: {why}; bring it to the source's level first"
+            "the target is older than the source and behind it: {why}; no attach brings a zone back to an older level: \
+             bring the target to the source's first, by {by}, or send the zone to another host"
         )),
         Comparison::TargetNewer(why) if forced => judgement.note(warn(&format!("the target is newer: {why}"))),
-        Comparison::TargetNewer(why) if updated => {
-            judgement.note(format!("the target is newer, the zone is updated at its attach: {why}"));
-        }
         Comparison::TargetNewer(why) if brand::is_self_contained(kind) => {
             judgement.note(format!("the target is newer, which is fine for a zone of brand '{kind}': {why}"));
         }
-        Comparison::TargetNewer(why) => judgement.refuse(format!(
-            "the target is newer than the source: {why}; write attach = \"update\" to update the zone at its attach"
-        )),
+        Comparison::TargetNewer(why) => match update {
+            Some(does) if updated => {
+                judgement.note(format!("the target is newer, the zone is updated at its attach: {why}; {does}"));
+            }
+            Some(does) => judgement.refuse(format!(
+                "the target is newer than the source, which is behind: {why}; write attach = \"update\" to update the zone at its \
+                 attach ({does}), or bring the source to the target's level first, by {by}"
+            )),
+            None => judgement.refuse(format!(
+                "the target is newer than the source, which is behind: {why}; attach = \"update\" does nothing for a zone of brand \
+                 '{kind}': bring the source to the target's level first, by {by}"
+            )),
+        },
         Comparison::Unordered(why) if forced => judgement.note(warn(&format!("the levels differ: {why}"))),
         Comparison::Unordered(why) if updated => {
             judgement.note(format!("the levels differ, the zone is updated at its attach: {why}"));
         }
         Comparison::Unordered(why) => judgement.refuse(format!(
-            "the hosts' patch levels differ: {why}; bring them to one level, or write attach = \"update\""
+            "the hosts' patch levels differ, and nothing tells which side is behind: {why}; bring them to one level, or write \
+             attach = \"update\""
         )),
         Comparison::Unknown(why) => {
-            judgement.note(format!("the hosts' levels can't be compared beforehand, the attach will: {why}"));
+            let does = match update {
+                Some(does) if !updated => format!("; should it refuse, attach = \"update\": {does}"),
+                _ => String::new(),
+            };
+            judgement
+                .note(format!("the hosts' levels can't be compared beforehand, the attach will: {why}{does}"));
         }
     }
 }
@@ -102,6 +128,11 @@ mod tests {
             ("sparse", Attach::Update, newer, None, "updated at its attach"),
             ("illumos", Attach::Strict, newer, None, "which is fine"),
             ("illumos", Attach::Force, newer, None, "warning: the target is newer"),
+            ("sparse", Attach::Strict, newer, Some("installs the target's `entire`"), ""),
+            ("sparse", Attach::Strict, newer, Some("the source to the target's level first, by pkg update"), ""),
+            ("sparse-root", Attach::Update, newer, Some("does nothing for a zone of brand 'sparse-root'"), ""),
+            ("whole-root", Attach::Update, newer, None, "which is fine"),
+            ("sparse", Attach::Strict, older, Some("the target to the source's first, by pkg update"), ""),
             ("sparse", Attach::Strict, older, Some("target is older"), ""),
             ("sparse", Attach::Update, older, Some("target is older"), ""),
             ("illumos", Attach::Force, older, None, "warning: the target is older"),
@@ -139,5 +170,33 @@ mod tests {
         assert!(case.refusals().contains("patch levels differ"));
         case.offer.request.target.attach = Attach::UpdateAll;
         assert_eq!(case.refusals(), "");
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn each_release_says_which_side_is_behind_and_what_an_update_would_do() {
+        for (brand, release, from, to, words) in [
+            ("solaris", "5.11", "11.4.42.111.0", "11.4.45.119.2", ["the source, which is behind", "-U everything"]),
+            ("solaris", "5.11", "11.4.45.119.2", "11.4.42.111.0", ["older than the source and behind", "by pkg update"]),
+            ("sparse-root", "5.11", "tribblix-m34", "tribblix-m35", ["the source, which is behind", "by zap upgrade"]),
+            ("sparse-root", "5.11", "tribblix-m35", "tribblix-m34", ["older than the source and behind", "by zap upgrade"]),
+            ("native", "5.10", "Generic_147147-25", "Generic_147147-26", ["the source, which is behind", "packages that must match"]),
+            ("native", "5.10", "Generic_147440-01", "Generic_147147-26", ["nothing tells which side is behind", "attach = \"update\""]),
+        ] {
+            let mut case = case();
+            let zone = &mut case.offer.survey.zone;
+            zone.brand = brand.to_owned();
+            zone.config = zone.config.replace("set brand=sparse\n", &format!("set brand={brand}\n"));
+            for (os, version) in [(&mut case.offer.survey.os, from), (&mut case.world.os, to)] {
+                (os.release, os.version) = (release.to_owned(), version.to_owned());
+            }
+            let said = case.refusals();
+            for word in words {
+                assert!(said.contains(word), "{brand} {from} -> {to}: no {word:?} in {said}");
+            }
+        }
+        let mut case = case();
+        case.world.os.brands = Some("0.19.0".to_owned());
+        assert!(case.findings().contains("the zone brands' packages differ: source none, target 0.19.0"));
     }
 }

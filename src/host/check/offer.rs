@@ -25,6 +25,9 @@ const MOST_EDITS: usize = 1000;
 /// The longest configuration, in bytes: some thousand resources.
 const LONGEST_CONFIG: usize = 256 << 10;
 
+/// Patches of one host; Solaris 10 has had some thousands.
+const MOST_PATCHES: usize = 10_000;
+
 /// What can't be true about an offer. To be asked before anything is derived from it, the layout included: it
 /// bounds the work that a peer can make.
 pub fn faults(job: &JobId, offer: &Offer) -> Vec<String> {
@@ -51,6 +54,9 @@ pub fn faults(job: &JobId, offer: &Offer) -> Vec<String> {
     }
     if survey.zone.config.len() > LONGEST_CONFIG {
         wrong(format!("a zone's configuration of {} bytes", survey.zone.config.len()));
+    }
+    if survey.os.patches.len() > MOST_PATCHES {
+        wrong(format!("{} patches of one host; up to {MOST_PATCHES} are taken", survey.os.patches.len()));
     }
     for (what, entries) in
         [("[target.datasets]", target.datasets.len()), ("[target.properties]", target.properties.len())]
@@ -120,7 +126,7 @@ mod tests {
     #[test]
     fn what_can_not_be_true_is_refused() {
         type Spoil = fn(&mut Case);
-        let spoil: [(&str, Spoil); 18] = [
+        let spoil: [(&str, Spoil); 19] = [
             ("is not one for zone", |c| c.job = JobId::new("web-20070518T033600Z-7f3a").unwrap()),
             ("describes zone 'web'", |c| c.offer.survey.zone.name = ZoneName::new("web").unwrap()),
             ("parts of 0 bytes", |c| c.offer.part = Bytes(0)),
@@ -135,6 +141,7 @@ mod tests {
                 let many = (0..4097).map(|n| (name(&format!("data/{n}")), name("data")));
                 c.offer.request.target.datasets = many.collect();
             }),
+            ("10001 patches", |c| c.offer.survey.os.patches = (0..10_001).map(|n| (n, 1)).collect()),
             ("is there twice", |c| c.offer.survey.datasets.push(c.offer.survey.datasets[1].clone())),
             ("comes before", |c| c.offer.survey.datasets.reverse()),
             ("which no pool holds", |c| c.offer.survey.datasets[0].referenced = Bytes(u64::MAX)),

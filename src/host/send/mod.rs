@@ -19,6 +19,7 @@ use super::StepError;
 use super::live::Live;
 use super::stage::Stage;
 use crate::cmd::Programs;
+use crate::cmd::zfs::Wire;
 use crate::job::layout::{part_name, stems, travel_order};
 use crate::job::message::{self, ImageProgress, MAX_MESSAGE, Message, Progress, Verdict};
 use crate::job::name::{Bytes, DatasetName, Guid};
@@ -41,6 +42,8 @@ pub struct Send<'a> {
     pub programs: &'a Programs,
     /// The job, in phase `Send`.
     pub job: &'a Job,
+    /// How `zfs send` is to write.
+    pub wire: Wire,
     /// Where parts are staged.
     pub stage: &'a Stage,
     /// So many bytes of this job may lie there.

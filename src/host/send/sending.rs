@@ -151,7 +151,8 @@ impl<'a> Sending<'a> {
     fn stream(&self, i: usize, image: &Image, attempt: u32) -> Result<Finish, StepError> {
         let send = self.send;
         image.attempt.store(attempt, Ordering::Relaxed);
-        let mut child = Some(Zfs::new(send.programs).send(&image.dataset, &send.job.snapshot, None)?);
+        let mut child =
+            Some(Zfs::new(send.programs).send(&image.dataset, &send.job.snapshot, None, send.wire)?);
         let Some(stdout) = child.as_mut().and_then(|c| c.take_stdout()) else { return Ok(Finish::Stopped) };
         if let Some(child) = &child {
             *self.running.lock().unwrap_or_else(PoisonError::into_inner) = child.killer();

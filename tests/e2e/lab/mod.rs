@@ -3,6 +3,7 @@
 
 pub mod ends;
 mod host;
+pub mod profile;
 mod request;
 
 use std::cell::Cell;
@@ -36,7 +37,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Small data and small parts; brand sparse.
+    /// Small data and small parts, on the system that [`profile`] names.
     pub fn new() -> Self {
         Self::with(json!({}))
     }
@@ -45,7 +46,7 @@ impl Lab {
     pub fn with(plan: Value) -> Self {
         let dir = tempfile::Builder::new().prefix("zmigrate-e2e-").tempdir().expect("a directory");
         let root = dir.path().canonicalize().expect("the directory");
-        let mut all = json!({"bytes": 2 << 20, "part": "1M"});
+        let mut all = json!({"bytes": 2 << 20, "part": "1M", "brand": profile::brand()});
         merge(&mut all, plan);
         let lab = |args: &[&str]| run_lab(&root, args);
         lab(&["scene", "--plan", &all.to_string()]);
@@ -78,7 +79,7 @@ impl Lab {
 
     /// Builds another zone on a host.
     pub fn add_zone(&self, on: &Host, zone: &str) {
-        let plan = json!({"bytes": 2 << 20, "zone": zone}).to_string();
+        let plan = json!({"bytes": 2 << 20, "zone": zone, "brand": profile::brand()}).to_string();
         run_lab(&on.lab, &["scene-on", &on.name, "--zone", "--plan", &plan]);
         for host in self.hosts() {
             host.manners(zone, json!({"writes_on_boot": false}));

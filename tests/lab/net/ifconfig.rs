@@ -128,7 +128,8 @@ fn fresh(name: &str) -> Interface {
 
 fn plumb(net: &mut Net, settings: &Settings, name: &str) -> Option<i32> {
     let nic = physical(name);
-    let illumos = settings.profile == Profile::Omnios;
+    // So on illumos and Solaris 11 (the fact sheet of the zones, 7.3).
+    let illumos = settings.profile != Profile::Solaris10;
     if !settings.nics.iter().any(|known| known.name == nic) {
         err!("ifconfig: cannot open link \"{nic}\": No such device or address");
         return Some(1);
@@ -160,7 +161,7 @@ fn unplumb(net: &mut Net, settings: &Settings, zones: &Zones, name: &str) -> Opt
             err!("ifconfig: the lab does not let {name} be taken from its running zone");
         } else if name.contains(':') {
             err!("ifconfig: unplumb: SIOCLIFREMOVEIF: {name}: no such interface");
-        } else if settings.profile == Profile::Omnios {
+        } else if settings.profile != Profile::Solaris10 {
             err!("ifconfig: cannot unplumb {name}: Interface does not exist");
         } else {
             err!("ifconfig: unplumb: SIOCGLIFFLAGS: {name}: no such interface");

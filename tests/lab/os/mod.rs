@@ -97,8 +97,9 @@ fn pkg(settings: &Settings, args: &[String]) -> Result<i32> {
             Ok(0)
         }
         ["publisher", ..] => {
+            let name = settings.entire.trim_start_matches("pkg://").split('/').next().unwrap_or_default();
             out!("PUBLISHER                   TYPE     STATUS P LOCATION");
-            out!("omnios                      origin   online F https://pkg.omnios.example/");
+            out!("{name:<27} origin   online F https://pkg.{name}.example/");
             Ok(0)
         }
         _ => {
@@ -113,7 +114,8 @@ fn beadm(settings: &Settings, args: &[String]) -> Result<i32> {
     match words.as_slice() {
         ["list", "-H"] => {
             // name;uuid;active;mountpoint;space;policy;created
-            out!("omnios-r151046;{};NR;/;2147483648;static;1706816668", settings.boot_environment);
+            let name = settings.root_dataset().and_then(|root| root.rsplit('/').next()).unwrap_or_default();
+            out!("{name};{};NR;/;2147483648;static;1706816668", settings.boot_environment);
             Ok(0)
         }
         _ => {

@@ -2,24 +2,28 @@
 
 use std::io::{self, Write};
 
+use super::release::Release;
 use super::state::{State, Store};
 use super::usage;
-use crate::world::Host;
+use crate::world::{Host, Profile};
 
 /// One run of a command.
 pub struct Session {
     /// The host's ZFS.
     pub store: Store,
-    /// illumos of 2024; else Solaris 10 10/08.
-    pub modern: bool,
+    /// Which ZFS it is.
+    pub release: Release,
+    /// `zfs send` writes per-block checksums: Solaris 11.4, but not 11.0 to 11.3.
+    pub per_block: bool,
 }
 
 impl Session {
     /// On a host. Its profile stands in `host.json`; without one it is illumos.
     pub fn of(host: &Host) -> Self {
-        let settings = std::fs::read(host.state_dir().join("host.json")).unwrap_or_default();
-        let settings: serde_json::Value = serde_json::from_slice(&settings).unwrap_or_default();
-        Self { store: Store::of(host), modern: settings["profile"] != "solaris10" }
+        let settings = host.settings().ok();
+        let profile = settings.as_ref().map_or(Profile::Omnios, |settings| settings.profile);
+        let since_11_4 = settings.is_some_and(|settings| settings.kernel.starts_with("11.4"));
+        Self { store: Store::of(host), release: Release::of(profile), per_block: since_11_4 }
     }
 
     /// A state to look at.

@@ -64,10 +64,10 @@ fn create(
     }
     let mut local = BTreeMap::new();
     for (&property, &value) in given {
-        match property::accept(property, value, session.modern, true) {
+        match property::accept(property, value, session.release, true) {
             Ok(value) => {
                 let property =
-                    property::native(property, session.modern).map_or(property, |native| native.name);
+                    property::native(property, session.release).map_or(property, |native| native.name);
                 local.insert(property.to_owned(), value);
             }
             Err(reason) => return refuse(&reason),

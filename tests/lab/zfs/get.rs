@@ -5,6 +5,7 @@ use super::command::{Fail, Outcome, Session, print};
 use super::list::{self, Types};
 use super::options;
 use super::property::{self, NATIVE};
+use super::release::Release;
 use super::space::Space;
 use super::view::{self, Item, Source};
 
@@ -19,7 +20,7 @@ enum Field {
 
 /// `zfs get [-rHp] [-d max] [-o fields] [-s sources] [-t types] all|properties [dataset]…`
 pub fn run(session: &Session, args: &[String]) -> Outcome {
-    let parsed = options::parse(args, if session.modern { "rHpd:o:s:t:" } else { "rHpd:o:s:" })?;
+    let parsed = options::parse(args, session.release.get_options())?;
     let fields = fields(parsed.value('o').unwrap_or("name,property,value,source"))?;
     let sources = parsed.value('s').map(sources).transpose()?;
     let asked = parsed.value('t').map(Types::parse).transpose()?;
@@ -42,7 +43,7 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
     let exact = parsed.has('p');
     let mut rows = Vec::new();
     for item in items {
-        let names = properties.clone().unwrap_or_else(|| all(&space, item, session.modern));
+        let names = properties.clone().unwrap_or_else(|| all(&space, item, session.release));
         for name in names {
             // Walking the trees costs; what is never printed is not computed.
             if name != "name"
@@ -59,7 +60,7 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
                 continue;
             }
             // Unlike `list`, `get` shows a guid as it is, -p or not.
-            let value = match property::native(&name, true) {
+            let value = match property::any(&name) {
                 Some(native) if native.values != property::Values::Number => native.show(&value, exact),
                 _ => value,
             };
@@ -81,10 +82,10 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
 }
 
 /// Native ones that apply, then user properties by name.
-fn all(space: &Space, item: Item, modern: bool) -> Vec<String> {
+fn all(space: &Space, item: Item, release: Release) -> Vec<String> {
     let applies = |native: &&property::Native| {
         let here = if item.snapshot.is_some() { native.snapshots } else { native.filesystems };
-        here && native.shown && (modern || !native.modern)
+        here && native.shown && native.is_of(release)
     };
     let mut names: Vec<String> = NATIVE.iter().filter(applies).map(|native| native.name.to_owned()).collect();
     let mut users: Vec<&String> = item.snapshot.iter().flat_map(|snapshot| snapshot.local.keys()).collect();
@@ -101,8 +102,7 @@ fn all(space: &Space, item: Item, modern: bool) -> Vec<String> {
 }
 
 fn is_fact(name: &str) -> bool {
-    property::written_since(name).is_some()
-        || property::native(name, true).is_some_and(property::Native::is_readonly)
+    property::written_since(name).is_some() || property::any(name).is_some_and(property::Native::is_readonly)
 }
 
 fn fields(text: &str) -> Result<Vec<Field>, Fail> {

@@ -115,7 +115,8 @@ fn by_name(one: &Item, other: &Item) -> Ordering {
 
 /// `zfs list [-rHp] [-d max] [-o properties] [-t types] [-s|-S property]… [dataset]…`
 pub fn run(session: &Session, args: &[String]) -> Outcome {
-    let parsed = options::parse(args, if session.modern { "rHd:o:t:s:S:p" } else { "rHd:o:t:s:S:" })?;
+    let parsed =
+        options::parse(args, if session.release.is_illumos() { "rHd:o:t:s:S:p" } else { "rHd:o:t:s:S:" })?;
     let asked = parsed.value('t').map(Types::parse).transpose()?;
     let usual = Types { filesystems: true, snapshots: false };
     let columns = columns(parsed.value('o').unwrap_or("name,used,available,referenced,mountpoint"), session)?;
@@ -142,12 +143,12 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
         "name" => item.full_name(),
         name => {
             let (value, _) = view::get(&space, *item, name);
-            property::native(name, true).map_or_else(|| value.clone(), |native| native.show(&value, exact))
+            property::any(name).map_or_else(|| value.clone(), |native| native.show(&value, exact))
         }
     };
     let rows: Vec<Vec<String>> =
         items.iter().map(|item| columns.iter().map(|name| cell(item, name)).collect()).collect();
-    let native = |name: &String| property::native(name, true);
+    let native = |name: &String| property::any(name);
     let titles: Vec<String> =
         columns.iter().map(|name| native(name).map_or_else(|| name.to_uppercase(), Native::title)).collect();
     let right: Vec<bool> = columns.iter().map(|name| native(name).is_some_and(Native::is_number)).collect();
@@ -171,8 +172,9 @@ pub fn columns(text: &str, session: &Session) -> Result<Vec<String>, Fail> {
 
 /// A property's full name.
 fn known(name: &str, session: &Session) -> Option<String> {
-    let other = property::is_user(name) || session.modern && property::written_since(name).is_some();
-    match property::native(name, session.modern) {
+    let other =
+        property::is_user(name) || session.release.is_illumos() && property::written_since(name).is_some();
+    match property::native(name, session.release) {
         Some(native) => Some(native.name.to_owned()),
         None => other.then(|| name.to_owned()),
     }

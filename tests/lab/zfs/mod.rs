@@ -31,6 +31,7 @@ mod options;
 mod property;
 mod receive;
 mod record;
+mod release;
 mod rename;
 mod send;
 mod set;
@@ -143,6 +144,15 @@ pub fn mount_at(host: &Host, dataset: &str, path: &str) -> io::Result<()> {
         mounts::mount_at(&store, state, dataset, path)
     })??;
     answer.map_err(io::Error::other)
+}
+
+/// Unmounts what [`mount_at`] has mounted.
+///
+/// # Errors
+/// Something is mounted below it.
+pub fn unmount_one(host: &Host, dataset: &str) -> io::Result<()> {
+    let store = Store::of(host);
+    store.change(|state| mounts::unmount(&store, state, dataset))??.map_err(io::Error::other)
 }
 
 /// The host goes down: nothing is mounted any more.

@@ -4,6 +4,7 @@
 //! kept in the form that `get -p` prints.
 
 use super::number;
+use super::release::Release;
 
 /// What a property takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,10 +48,23 @@ pub struct Native {
     pub filesystems: bool,
     /// Snapshots have it.
     pub snapshots: bool,
-    /// Solaris 10 10/08 does not know it.
-    pub modern: bool,
+    /// Who knows it.
+    pub since: Since,
     /// `get all` shows it.
     pub shown: bool,
+}
+
+/// In which releases a property is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// In all.
+    Always,
+    /// Since ON of 2009 and 2010: in all but Solaris 10 10/08.
+    On2010,
+    /// In illumos alone.
+    Illumos,
+    /// In Oracle Solaris 11 alone.
+    Solaris11,
 }
 
 /// A limit that nobody set.
@@ -66,7 +80,7 @@ const fn row(name: &'static str, values: Values, inherits: bool, default: &'stat
         default,
         filesystems: true,
         snapshots: false,
-        modern: false,
+        since: Since::Always,
         shown: true,
     }
 }
@@ -83,7 +97,13 @@ const fn own(native: Native) -> Native {
     Native { snapshots: false, ..native }
 }
 const fn modern(native: Native) -> Native {
-    Native { modern: true, ..native }
+    Native { since: Since::On2010, ..native }
+}
+const fn illumos(native: Native) -> Native {
+    Native { since: Since::Illumos, ..native }
+}
+const fn solaris11(native: Native) -> Native {
+    Native { since: Since::Solaris11, ..native }
 }
 const fn hidden(native: Native) -> Native {
     Native { shown: false, ..native }
@@ -145,21 +165,29 @@ pub const NATIVE: &[Native] = &[
     modern(index("sync", "standard | always | disabled", "standard")),
     modern(of_snapshots(fact("defer_destroy", Values::Fact))),
     modern(of_snapshots(fact("userrefs", Values::Number))),
-    modern(fact("refcompressratio", Values::Fact)),
-    modern(fact("written", Values::Bytes)),
-    modern(of_snapshots(fact("clones", Values::Fact))),
-    modern(fact("logicalused", Values::Bytes)),
-    modern(fact("logicalreferenced", Values::Bytes)),
-    modern(row("filesystem_limit", Values::Limit, false, UNLIMITED)),
-    modern(row("snapshot_limit", Values::Limit, false, UNLIMITED)),
-    modern(own(fact("filesystem_count", Values::Limit))),
-    modern(own(fact("snapshot_count", Values::Limit))),
-    modern(index("redundant_metadata", "all | most", "all")),
-    modern(hidden(own(fact("receive_resume_token", Values::Fact)))),
+    illumos(fact("refcompressratio", Values::Fact)),
+    illumos(fact("written", Values::Bytes)),
+    illumos(of_snapshots(fact("clones", Values::Fact))),
+    illumos(fact("logicalused", Values::Bytes)),
+    illumos(fact("logicalreferenced", Values::Bytes)),
+    illumos(row("filesystem_limit", Values::Limit, false, UNLIMITED)),
+    illumos(row("snapshot_limit", Values::Limit, false, UNLIMITED)),
+    illumos(own(fact("filesystem_count", Values::Limit))),
+    illumos(own(fact("snapshot_count", Values::Limit))),
+    illumos(index("redundant_metadata", "all | most", "all")),
+    illumos(hidden(own(fact("receive_resume_token", Values::Fact)))),
+    // zfs_share(1M) of 11.1; that 11.4 has sharenfs and sharesmb as well is unverified.
+    solaris11(index("share.nfs", ON_OFF, "off")),
+    solaris11(index("share.smb", ON_OFF, "off")),
 ];
 
-/// The property of this name, or of its short form (`avail`, `refer`, `compress`, …).
-pub fn native(name: &str, modern: bool) -> Option<&'static Native> {
+/// The property of this name in a release, or of its short form (`avail`, `refer`, `compress`, …).
+pub fn native(name: &str, release: Release) -> Option<&'static Native> {
+    any(name).filter(|native| native.is_of(release))
+}
+
+/// The same in whatever release.
+pub fn any(name: &str) -> Option<&'static Native> {
     let name = match name {
         "avail" => "available",
         "refer" => "referenced",
@@ -176,7 +204,7 @@ pub fn native(name: &str, modern: bool) -> Option<&'static Native> {
         "usedchild" => "usedbychildren",
         other => other,
     };
-    NATIVE.iter().find(|native| native.name == name && (modern || !native.modern))
+    NATIVE.iter().find(|native| native.name == name)
 }
 
 /// Whether this may be a user property's name (libzfs `zfs_prop_user`).
@@ -195,14 +223,14 @@ pub fn written_since(name: &str) -> Option<&str> {
 
 /// A value as it is kept, or why it can't be (the text behind `cannot set property for 'X': `).
 /// `creating`: the properties that are settled at creation may be given.
-pub fn accept(property: &str, value: &str, modern: bool, creating: bool) -> Result<String, String> {
+pub fn accept(property: &str, value: &str, release: Release, creating: bool) -> Result<String, String> {
     if is_user(property) {
         return match value.len() {
             0..=1023 => Ok(value.to_owned()),
             _ => Err(format!("property value '{}...' too long", value.chars().take(32).collect::<String>())),
         };
     }
-    let Some(native) = native(property, modern) else {
+    let Some(native) = native(property, release) else {
         return Err(format!("invalid property '{}'", property.escape_debug()));
     };
     let name = native.name;
@@ -226,7 +254,9 @@ pub fn accept(property: &str, value: &str, modern: bool, creating: bool) -> Resu
         Values::Mountpoint => Err(format!("'{name}' must be an absolute path, 'none', or 'legacy'")),
         Values::Text => Ok(value.to_owned()),
         Values::Version => match number::parse(value)? {
-            version @ 1..=5 => Ok(version.to_string()),
+            version if version >= 1 && version <= u64::from(release.newest_version()) => {
+                Ok(version.to_string())
+            }
             _ => Err(format!("'{name}' must be one of '1 | 2 | 3 | 4 | 5 | current'")),
         },
         Values::Once(_) | Values::Limit | Values::Bytes | Values::Number | Values::Fact => {
@@ -251,6 +281,16 @@ fn among(name: &str, value: &str, choices: &'static str) -> Result<String, Strin
 }
 
 impl Native {
+    /// Whether a release has it.
+    pub fn is_of(&self, release: Release) -> bool {
+        match self.since {
+            Since::Always => true,
+            Since::On2010 => release != Release::Solaris10,
+            Since::Illumos => release.is_illumos(),
+            Since::Solaris11 => release == Release::Solaris11,
+        }
+    }
+
     /// Whether nobody can set it.
     pub fn is_readonly(&self) -> bool {
         matches!(self.values, Values::Bytes | Values::Number | Values::Fact) || self.name.ends_with("_count")
@@ -320,7 +360,7 @@ mod tests {
             ("zmigrate:job", "x", Ok("x")),
         ];
         for (name, value, wanted) in table {
-            let got = accept(name, value, true, false);
+            let got = accept(name, value, Release::Illumos, false);
             assert_eq!(got.as_deref().map_err(String::as_str), wanted, "{name}={value}");
         }
     }

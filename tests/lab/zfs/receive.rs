@@ -13,7 +13,8 @@ use super::command::{Fail, Outcome, Session, cannot_open, print, status};
 use super::intake::{Intake, Trouble, read_begin};
 use super::lock::Lock;
 use super::name::{self, Kind};
-use super::record::{Begin, SA_SPILL};
+use super::record::{Begin, PER_BLOCK_CHECKSUMS, SA_SPILL};
+use super::release::Release;
 use super::space::{self, Space};
 use super::state::{Incoming, Snapshot, State, parent_of};
 use super::view::Item;
@@ -21,7 +22,10 @@ use super::{create, files, number, options};
 
 /// `zfs receive [-vnFu] filesystem|snapshot` · `zfs receive [-vnFu] -d|-e filesystem`
 pub fn run(session: &Session, args: &[String]) -> Outcome {
-    let parsed = options::parse(args, "vnFude")?;
+    let parsed = options::parse(args, session.release.receive_options())?;
+    if let Some(option) = ['o', 'x', 'C'].into_iter().find(|&option| parsed.has(option)) {
+        return Err(Fail::Text(format!("zfs receive -{option} is not emulated in this lab")));
+    }
     let operand = match parsed.operands {
         [] => return Err(Fail::Usage("missing snapshot argument".into())),
         [operand] => operand.as_str(),
@@ -137,7 +141,11 @@ impl Target {
 
 /// Whether this host's ZFS knows what the stream uses. What only a kernel would know is refused, too.
 fn accepts(session: &Session, operand: &str, begin: &Begin) -> Result<(), Fail> {
-    let known = if session.modern { SA_SPILL } else { 0 };
+    let known = match session.release {
+        Release::Solaris10 => 0,
+        Release::Solaris11 => SA_SPILL | PER_BLOCK_CHECKSUMS,
+        Release::Illumos => SA_SPILL,
+    };
     if begin.kind != 1 || begin.features & !known != 0 {
         return Err(cannot(&format!("stream has unsupported feature, feature flags = {:x}", begin.features)));
     }

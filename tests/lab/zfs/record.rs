@@ -21,6 +21,8 @@ pub const OWN_CHECKSUM: usize = 280;
 const MAGIC: u64 = 0x2_f5ba_cbac;
 /// Bit 2 of the feature flags: filesystem version 5.
 pub const SA_SPILL: u64 = 1 << 2;
+/// One of the bits that belong to Solaris 11, in a stream without `-s nocheck`; which one it is, is not public.
+pub const PER_BLOCK_CHECKSUMS: u64 = 1 << 3;
 
 /// A header's bytes.
 pub type Header = [u8; HEADER];

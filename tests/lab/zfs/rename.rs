@@ -9,7 +9,7 @@ use super::{create, options};
 
 /// `zfs rename [-p] dataset dataset` · `zfs rename [-r] snapshot snapshot`
 pub fn run(session: &Session, args: &[String]) -> Outcome {
-    let parsed = options::parse(args, if session.modern { "prf" } else { "pr" })?;
+    let parsed = options::parse(args, if session.release.is_illumos() { "prf" } else { "pr" })?;
     let (from, to) = match parsed.operands {
         [] => return Err(Fail::Usage("missing source dataset argument".into())),
         [_] => return Err(Fail::Usage("missing target dataset argument".into())),

@@ -13,13 +13,20 @@ use super::command::{Fail, Outcome, Session, cannot_open, complain, print};
 use super::files::{self, Entry, Kind, Tree};
 use super::lock::Lock;
 use super::options;
-use super::record::{self, BLOCK, Begin, Bonus, Fletcher4, HEADER, Header, LONGEST_BONUS, SA_SPILL};
+use super::record::{
+    self, BLOCK, Begin, Bonus, Fletcher4, HEADER, Header, LONGEST_BONUS, PER_BLOCK_CHECKSUMS, SA_SPILL,
+};
+use super::release::Release;
 use super::view::Item;
 
-/// `zfs send [-v] [-i snapshot] snapshot`
+/// `zfs send [-v] [-s nocheck] [-i snapshot] snapshot`
 pub fn run(session: &Session, args: &[String]) -> Outcome {
-    let parsed = options::parse(args, if session.modern { "i:I:RDpvnPLec" } else { "i:I:RDpv" })?;
-    if let Some(option) = ['R', 'D', 'p', 'I'].into_iter().find(|&option| parsed.has(option)) {
+    let parsed = options::parse(args, session.release.send_options())?;
+    let eleven = session.release == Release::Solaris11;
+    let foreign: &[char] = if eleven { &['r', 'c', 'b', 'w', 'C'] } else { &[] };
+    if let Some(option) =
+        ['R', 'D', 'p', 'I'].into_iter().chain(foreign.iter().copied()).find(|&option| parsed.has(option))
+    {
         return Err(Fail::Text(format!("zfs send -{option} is not emulated in this lab")));
     }
     let full = match parsed.operands {
@@ -83,7 +90,8 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
     }
     let begin = Begin {
         kind: 1,
-        features: if item.dataset.version >= 5 { SA_SPILL } else { 0 },
+        features: if item.dataset.version >= 5 { SA_SPILL } else { 0 }
+            | if session.per_block && parsed.value('s') != Some("nocheck") { PER_BLOCK_CHECKSUMS } else { 0 },
         creation: to.creation,
         objset: 2,
         toguid: to.guid,

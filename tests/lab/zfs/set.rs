@@ -40,7 +40,7 @@ pub fn inherit(session: &Session, args: &[String]) -> Outcome {
     if datasets.is_empty() {
         return Err(Fail::Usage("missing dataset argument".into()));
     }
-    let native = property::native(property, session.modern);
+    let native = property::native(property, session.release);
     let name = native.map_or(property.as_str(), |native| native.name);
     match native {
         Some(native) if native.is_readonly() => {
@@ -115,11 +115,11 @@ fn set_one(
     if snapshot.is_some() && !property::is_user(property) {
         return refuse("this property can not be modified for snapshots");
     }
-    let value = match property::accept(property, value, session.modern, false) {
+    let value = match property::accept(property, value, session.release, false) {
         Ok(value) => value,
         Err(reason) => return refuse(&reason),
     };
-    let property = property::native(property, session.modern).map_or(property, |native| native.name);
+    let property = property::native(property, session.release).map_or(property, |native| native.name);
     let Some(dataset) = state.datasets.get_mut(name) else { return Ok(Vec::new()) };
     if let Some(snapshot) = snapshot {
         let snapshot = dataset.snapshots.iter_mut().find(|other| other.name == snapshot);

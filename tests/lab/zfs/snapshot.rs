@@ -14,7 +14,7 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
     if parsed.operands.is_empty() {
         return Err(Fail::Usage("missing snapshot argument".into()));
     }
-    if parsed.operands.len() > 1 && !session.modern {
+    if parsed.operands.len() > 1 && !session.release.is_illumos() {
         return Err(Fail::Usage("too many arguments".into()));
     }
     let mut local = BTreeMap::new();

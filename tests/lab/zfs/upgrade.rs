@@ -9,17 +9,13 @@ const VERSIONS: &[&str] = &[
     "Case insensitive and File system unique identifier (FUID)",
     "userquota, groupquota properties",
     "System attributes",
+    "Multilevel file system support",
 ];
-
-/// The newest filesystem version of a host.
-pub fn newest(modern: bool) -> u32 {
-    if modern { 5 } else { 3 }
-}
 
 /// `zfs upgrade` · `zfs upgrade -v`
 pub fn run(session: &Session, args: &[String]) -> Outcome {
     let parsed = options::parse(args, "vraV:")?;
-    let newest = newest(session.modern);
+    let newest = session.release.newest_version();
     if parsed.has('v') {
         let mut text = "The following filesystem versions are supported:\n\nVER  DESCRIPTION\n".to_owned();
         text += "---  --------------------------------------------------------\n";

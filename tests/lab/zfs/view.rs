@@ -68,7 +68,7 @@ pub fn setting(state: &State, dataset: &str, property: &str) -> (String, Source)
     if property == "mountpoint" {
         return mountpoint(state, dataset);
     }
-    let Some(native) = property::native(property, true) else { return inherited(state, dataset, property) };
+    let Some(native) = property::any(property) else { return inherited(state, dataset, property) };
     if native.inherits {
         let (value, source) = inherited(state, dataset, property);
         return if source == Source::None {
@@ -131,7 +131,7 @@ pub fn get(space: &Space, item: Item, property: &str) -> (String, Source) {
         let bytes = item.dataset.snapshot(since).map(|base| space.written_since(item, Some(base)));
         return (bytes.map_or_else(|| "-".into(), |bytes| bytes.to_string()), Source::None);
     }
-    let Some(native) = property::native(property, true) else { return user(state, item, property) };
+    let Some(native) = property::any(property) else { return user(state, item, property) };
     let applies = if item.snapshot.is_some() { native.snapshots } else { native.filesystems };
     if !applies {
         return ("-".into(), Source::None);

@@ -8,9 +8,10 @@ use super::create;
 use super::name::{self, Kind};
 use super::number::nice;
 use super::options;
+use super::release::Release;
 use super::space::Space;
 use super::state::{Pool, State, random};
-use super::{property, upgrade, usage};
+use super::{property, usage};
 
 /// The smallest pool that ZFS makes.
 const SMALLEST: u64 = 64 << 20;
@@ -70,14 +71,15 @@ pub fn create_pool(session: &Session, pool: &str, size: u64, mountpoint: Option<
     }
     let mut local = BTreeMap::new();
     if let Some(mountpoint) = mountpoint {
-        let mountpoint = property::accept("mountpoint", mountpoint, true, true).map_err(Fail::Text)?;
+        let mountpoint =
+            property::accept("mountpoint", mountpoint, session.release, true).map_err(Fail::Text)?;
         local.insert("mountpoint".to_owned(), mountpoint);
     }
     let complaints = session.store.change(|state| {
         if state.pools.contains_key(pool) {
             return Err(Fail::Text(format!("cannot create '{pool}': pool already exists")));
         }
-        let zpl = upgrade::newest(session.modern);
+        let zpl = session.release.newest_version();
         state.pools.insert(pool.to_owned(), Pool { size, guid: random()?, txg: 4, zpl });
         Ok(create::plant(session, state, pool, local)?)
     })??;
@@ -126,8 +128,8 @@ fn value(
         "dedupratio" => ("1.00x".into(), "-"),
         "health" => ("ONLINE".into(), "-"),
         "guid" => (pool.guid.to_string(), "default"),
-        // A pool with feature flags has none; Solaris 10 10/08 has 10.
-        "version" => (if session.modern { "-" } else { "10" }.into(), "default"),
+        // A pool with feature flags has none; Solaris 10 10/08 has 10; that of 11.4 is unverified.
+        "version" => (if session.release == Release::Solaris10 { "10" } else { "-" }.into(), "default"),
         "delegation" => ("on".into(), "default"),
         "autoreplace" | "listsnapshots" => ("off".into(), "default"),
         "failmode" => ("wait".into(), "default"),
@@ -164,7 +166,7 @@ fn pools(state: &State, operands: &[String]) -> (Vec<String>, bool) {
 }
 
 fn list(session: &Session, args: &[String]) -> Outcome {
-    let parsed = options::parse(args, if session.modern { "Ho:p" } else { "Ho:" })?;
+    let parsed = options::parse(args, if session.release.is_illumos() { "Ho:p" } else { "Ho:" })?;
     let usual = "name,size,allocated,free,capacity,dedupratio,health,altroot";
     let columns = properties(parsed.value('o').unwrap_or(usual))?;
     let state = session.read()?;
@@ -184,7 +186,7 @@ fn list(session: &Session, args: &[String]) -> Outcome {
 }
 
 fn get(session: &Session, args: &[String]) -> Outcome {
-    let parsed = options::parse(args, if session.modern { "Hpo:" } else { "" })?;
+    let parsed = options::parse(args, if session.release.is_illumos() { "Hpo:" } else { "" })?;
     let Some((list, operands)) = parsed.operands.split_first() else {
         return Err(Fail::Usage("missing property argument".into()));
     };

@@ -13,10 +13,14 @@ use super::zoneadm::Call;
 use super::{brand, set_stored, verify};
 use crate::world::{Host, Profile};
 
+/// What attach was told.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Options {
+pub struct Options {
     force: bool,
-    update: bool,
+    /// `-u`, or a `-U` of a system that has it.
+    pub update: bool,
+    /// `-x deny-zbe-clone`, Solaris 11.3 and later.
+    pub deny_clone: bool,
 }
 
 /// Attaches a zone that is configured.
@@ -39,7 +43,7 @@ pub fn main(call: &Call, config: &Config, args: &[String]) -> Result<i32> {
         return Ok(1);
     }
     if config.has_boot_environments() {
-        if brand::attach(host, config, options.update)?.is_err() {
+        if brand::attach(host, config, &options)?.is_err() {
             return Ok(1);
         }
     } else if config.brand == "native"
@@ -79,13 +83,25 @@ fn zonepath(call: &Call, config: &Config) -> Result<bool> {
 
 fn options(call: &Call, config: &Config, args: &[String]) -> Option<Options> {
     let mut options = Options::default();
-    for arg in args {
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
         match arg.as_str() {
             "-F" => options.force = true,
             "-u" => options.update = true,
+            "-x" if config.is_solaris() => match rest.next().map(String::as_str) {
+                Some("deny-zbe-clone") => options.deny_clone = true,
+                other => {
+                    err!(
+                        "zoneadm: zone '{}': attach -x {} is not in this lab",
+                        call.zone,
+                        other.unwrap_or("")
+                    );
+                    return None;
+                }
+            },
             // zoneadm itself takes -U for the state incomplete, then hands it to the hook, where the
             // ipkg-like ones have no such option; Solaris 10 9/10 has it.
-            "-U" if call.profile == Profile::Solaris10 => options.update = true,
+            "-U" if call.profile == Profile::Solaris10 || config.is_solaris() => options.update = true,
             "-a" | "-d" | "-r" => {
                 err!("zoneadm: zone '{}': attach {arg} is not in this lab", call.zone);
                 return None;
@@ -191,7 +207,8 @@ fn compare(theirs: &Inventory, ours: &Inventory) -> Vec<String> {
     lines
 }
 
-/// `attach -n MANIFEST`: no zone is needed. The hooks of the ipkg-like brands agree to everything.
+/// `attach -n MANIFEST`: no zone is needed. The hooks of the ipkg-like brands agree to everything; what that of Solaris 11
+/// looks at is not known, and here it is nothing.
 pub fn dry_run(host: &Host, args: &[String]) -> Result<i32> {
     let profile = host.settings()?.profile;
     let [_, path] = args else {
@@ -204,7 +221,7 @@ pub fn dry_run(host: &Host, args: &[String]) -> Result<i32> {
         path => fs::File::open(host.path(path)).and_then(|mut file| file.read_to_string(&mut text)),
     };
     if read.is_err() {
-        let shown = if profile == Profile::Omnios { format!(" {path}") } else { String::new() };
+        let shown = if profile == Profile::Solaris10 { String::new() } else { format!(" {path}") };
         err!("zoneadm: could not open manifest path{shown}: No such file or directory");
         return Ok(1);
     }
@@ -219,7 +236,7 @@ pub fn dry_run(host: &Host, args: &[String]) -> Result<i32> {
             return Ok(1);
         }
     };
-    if profile == Profile::Omnios {
+    if profile != Profile::Solaris10 {
         return Ok(0);
     }
     let call = Call { host, zone: &config.name, profile };

@@ -1,19 +1,25 @@
 //! The hooks of the brands that keep their root as `P-ds/ROOT/zbe`: ipkg, lipkg, sparse, pkgsrc.
 //!
 //! After OmniOS's brand scripts (omniosorg/pkg5, src/brand/{ipkg,sparse}/{attach,detach,common.ksh}).
-//! Their complaints go to stdout as `ERROR: …`. Which dataset is the active one is written in user
-//! properties: its parentbe is the global zone's boot environment, and active is on.
+//! Their complaints go to stdout as `ERROR: …`, dated copies of all they say and pkg's own words to a log. Which dataset is the
+//! active one is written in user properties: its parentbe is the global zone's boot environment, and active is on.
+//! Brand solaris is in [`super::solaris`].
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::Result;
 
+use super::attach::Options;
+use super::attach_log::AttachLog;
 use super::config::Config;
-use super::zfs;
+use super::{solaris, zfs};
 use crate::world::{Host, Settings};
 
-const PARENT: &str = "org.opensolaris.libbe:parentbe";
-const ACTIVE: &str = "org.opensolaris.libbe:active";
+/// The boot environment of the global zone to which a zone's root belongs.
+pub const PARENT: &str = "org.opensolaris.libbe:parentbe";
+/// Whether it is the one that is used there.
+pub const ACTIVE: &str = "org.opensolaris.libbe:active";
 /// The datasets of sparse zones that lie over what comes from the global zone: name, place below the root.
 const OVERLAYS: &[(&str, &str)] = &[("svc", "lib/svc"), ("fm", "usr/lib/fm")];
 const NOT_A_DATASET: &str = "the zonepath must be a ZFS dataset.\n\
@@ -23,8 +29,9 @@ const NOT_A_DATASET: &str = "the zonepath must be a ZFS dataset.\n\
 /// What a hook ends with when it does not succeed: it has said all there is to say.
 pub struct Refused;
 
-fn fatal<T>(message: &str) -> Result<Result<T, Refused>> {
-    out!("ERROR: {message}");
+/// The hook's last word.
+pub fn fatal<T>(message: &str) -> Hook<T> {
+    AttachLog::say(&format!("ERROR: {message}"))?;
     Ok(Err(Refused))
 }
 
@@ -36,11 +43,13 @@ macro_rules! hook {
         }
     };
 }
+pub(super) use hook;
 
-type Hook<T> = Result<Result<T, Refused>>;
+/// What a hook gives, or that it has refused.
+pub type Hook<T> = Result<Result<T, Refused>>;
 
 /// Sets one property, or fails as the hooks do.
-fn configure(host: &Host, dataset: &str, setting: &str) -> Hook<()> {
+pub fn configure(host: &Host, dataset: &str, setting: &str) -> Hook<()> {
     let done = match setting.strip_prefix("inherit ") {
         Some(property) => zfs::inherit(host, property, dataset)?,
         None => zfs::set(host, setting, dataset)?,
@@ -52,7 +61,8 @@ fn configure(host: &Host, dataset: &str, setting: &str) -> Hook<()> {
     }
 }
 
-fn zonepath_dataset(host: &Host, path: &str) -> Hook<String> {
+/// The dataset whose mountpoint is this path.
+pub fn zonepath_dataset(host: &Host, path: &str) -> Hook<String> {
     match zfs::with_mountpoint(host, path)? {
         Some(dataset) => Ok(Ok(dataset)),
         None => fatal(NOT_A_DATASET),
@@ -60,15 +70,14 @@ fn zonepath_dataset(host: &Host, path: &str) -> Hook<String> {
 }
 
 /// The zone root that belongs to the running boot environment.
-fn active_dataset(host: &Host, settings: &Settings, zone_dataset: &str) -> Hook<String> {
-    let root = format!("{zone_dataset}/ROOT");
+pub fn active_dataset(host: &Host, settings: &Settings, root: &str) -> Hook<String> {
     let child = |name: &str| {
-        name.strip_prefix(&root)
+        name.strip_prefix(root)
             .and_then(|rest| rest.strip_prefix('/'))
             .is_some_and(|rest| !rest.contains('/'))
     };
-    let parents = zfs::get_below(host, &root, PARENT)?;
-    let ours: Vec<_> = zfs::get_below(host, &root, ACTIVE)?
+    let parents = zfs::get_below(host, root, PARENT)?;
+    let ours: Vec<_> = zfs::get_below(host, root, ACTIVE)?
         .into_iter()
         .filter(|(name, active)| {
             let parent = parents.iter().find(|(other, _)| other == name);
@@ -117,18 +126,24 @@ fn mount_all(host: &Host, config: &Config, active: &str) -> Hook<()> {
 
 /// prestate and poststate: the active dataset is mounted at P/root.
 pub fn ensure_root_mounted(host: &Host, config: &Config) -> Hook<()> {
+    if config.is_solaris() {
+        return solaris::ensure_root_mounted(host, config);
+    }
     let settings = host.settings()?;
     let zone_dataset = hook!(zonepath_dataset(host, &config.zonepath));
-    let active = hook!(active_dataset(host, &settings, &zone_dataset));
+    let active = hook!(active_dataset(host, &settings, &format!("{zone_dataset}/ROOT")));
     mount_all(host, config, &active)
 }
 
 /// detach: leaves the root mounted by a mountpoint of its own, for the ease of migration.
 pub fn detach(host: &Host, config: &Config) -> Hook<()> {
+    if config.is_solaris() {
+        return solaris::detach(host, config);
+    }
     let settings = host.settings()?;
     let path = &config.zonepath;
     let zone_dataset = hook!(zonepath_dataset(host, path));
-    let active = hook!(active_dataset(host, &settings, &zone_dataset));
+    let active = hook!(active_dataset(host, &settings, &format!("{zone_dataset}/ROOT")));
     hook!(configure(host, &active, "zoned=off"));
     hook!(configure(host, &active, "canmount=on"));
     hook!(configure(host, &active, &format!("mountpoint={path}/root")));
@@ -146,19 +161,29 @@ pub fn detach(host: &Host, config: &Config) -> Hook<()> {
 }
 
 /// attach: takes what is mounted at P/root as the zone's root and binds it to this boot environment.
-pub fn attach(host: &Host, config: &Config, update: bool) -> Hook<()> {
-    out!("Log File: /var/tmp/{}.attach_log.{:06}", config.name, std::process::id() % 1_000_000);
+pub fn attach(host: &Host, config: &Config, options: &Options) -> Hook<()> {
+    if config.is_solaris() {
+        return solaris::attach(host, config, options);
+    }
+    let path = AttachLog::open(host, &format!("var/tmp/{}.attach_log.{}", config.name, six_letters()?))?;
+    // As the hook of 2017 does. That of r151054 prints nothing but pkg's progress (omniosorg/omnios-build #4152).
+    AttachLog::say(&format!("Log File: {path}"))?;
     let mut active = None;
-    let done = attach_dataset(host, config, update, &mut active)?;
+    let done = attach_dataset(host, config, options.update, &mut active)?;
     if done.is_err() {
         if let Some(active) = active {
             zfs::set(host, "zoned=off", &active)?;
             zfs::set(host, "canmount=on", &active)?;
             zfs::set(host, &format!("mountpoint={}/root", config.zonepath), &active)?;
         }
-        out!("                    Result: Attach Failed.");
+        AttachLog::say("                    Result: Attach Failed.")?;
     }
     Ok(done)
+}
+
+/// What mktemp puts in the place of `XXXXXX`.
+fn six_letters() -> Result<String> {
+    Ok(super::new_uuid()?.chars().filter(char::is_ascii_alphanumeric).take(6).collect())
 }
 
 fn attach_dataset(host: &Host, config: &Config, update: bool, taken: &mut Option<String>) -> Hook<()> {
@@ -186,9 +211,9 @@ fn attach_dataset(host: &Host, config: &Config, update: bool, taken: &mut Option
     }
     hook!(bind_to_boot_environment(host, config, &settings, &be_root, &active));
     hook!(mount_all(host, config, &active));
-    out!("               Attach Path: {root}");
-    out!("        Attach ZFS Dataset: {active}\n");
-    out!("                Installing: Using pre-existing data in zonepath");
+    AttachLog::say(&format!("               Attach Path: {root}"))?;
+    AttachLog::say(&format!("        Attach ZFS Dataset: {active}\n"))?;
+    AttachLog::say("                Installing: Using pre-existing data in zonepath")?;
     bring_into_sync(host, config, &settings, update)
 }
 
@@ -236,26 +261,46 @@ fn bring_into_sync(host: &Host, config: &Config, settings: &Settings, update: bo
     }
     let entire = value("entire=").unwrap_or_default();
     let short = |fmri: &str| fmri.rsplit_once('/').map_or(fmri.to_owned(), |(_, name)| name.to_owned());
-    out!("       Global zone version: {}", short(&settings.entire));
-    out!("   Non-Global zone version: {}", short(&entire));
-    out!("                     Cache: Using /var/pkg/publisher.");
-    out!("  Updating non-global zone: Output follows");
+    AttachLog::say(&format!("       Global zone version: {}", short(&settings.entire)))?;
+    AttachLog::say(&format!("   Non-Global zone version: {}", short(&entire)))?;
+    AttachLog::say("                     Cache: Using /var/pkg/publisher.")?;
+    AttachLog::say("  Updating non-global zone: Output follows")?;
     if entire != settings.entire && !update {
-        out!(
+        AttachLog::say(&format!(
             "\n                Evaluation: Packages in zone {} are out of sync with the global zone. \
              To proceed, retry with the -u flag.",
             config.name
-        );
+        ))?;
         return Ok(Err(Refused));
     }
     if update {
-        fs::write(&image, text.replace(&entire, &settings.entire))?;
-        out!("\n  Updating non-global zone: Zone updated.");
-        out!("                    Result: Attach Succeeded.");
+        if !hook!(install_entire(&image, settings, &entire)) {
+            return fatal("Could not update attaching zone");
+        }
+        AttachLog::say("\n  Updating non-global zone: Zone updated.")?;
+        AttachLog::say("                    Result: Attach Succeeded.")?;
     } else {
-        out!("\n                    Result: Attach Succeeded.");
+        AttachLog::say("\n                    Result: Attach Succeeded.")?;
     }
     Ok(Ok(()))
+}
+
+/// `pkg install --accept --no-refresh entire@…` in the zone's image. What pkg has to say against it stands in the log alone;
+/// words as captured in omniosorg/omnios-build #4152.
+pub fn install_entire(image: &Path, settings: &Settings, entire: &str) -> Hook<bool> {
+    let fmri = settings.entire.rsplit_once(':').map_or(settings.entire.as_str(), |(fmri, _)| fmri);
+    out!("Creating Plan (Solver setup): /");
+    if !settings.missing_package.is_empty() && entire != settings.entire {
+        AttachLog::note(&format!(
+            "pkg install: No matching version of entire can be installed:\n  Reject:  {fmri}\n  \
+             Reason:  No version matching 'require' dependency {} can be installed",
+            settings.missing_package
+        ))?;
+        return Ok(Ok(false));
+    }
+    let text = fs::read_to_string(image).unwrap_or_default();
+    fs::write(image, text.replace(&format!("entire={entire}\n"), &format!("entire={}\n", settings.entire)))?;
+    Ok(Ok(true))
 }
 
 /// What `pkg` finds in a zone's image.

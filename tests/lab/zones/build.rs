@@ -22,7 +22,7 @@ pub struct ZoneSpec {
 
 /// Configures, installs and perhaps boots a zone whose datasets are there: the zonepath's mounted at P
 /// and, for brands with boot environments, P-ds/ROOT/zbe mounted at P/root by a mountpoint of its own,
-/// as detach leaves it. Gives the root what an installed zone's root has (`var/pkg/pkg5.image`,
+/// as detach leaves it (brand solaris: P-ds/rpool/ROOT/solaris, mounted or not). Gives the root what an installed zone's root has (`var/pkg/pkg5.image`,
 /// `var/log`) and goes the way of attach from there.
 pub fn install_zone(host: &Host, spec: &ZoneSpec) -> Result<()> {
     let settings = host.settings()?;
@@ -30,11 +30,15 @@ pub fn install_zone(host: &Host, spec: &ZoneSpec) -> Result<()> {
     let path = host.path(&config.zonepath);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
         .with_context(|| format!("zonepath {}, which is {}", config.zonepath, path.display()))?;
-    let root = host.path(&format!("{}/root", config.zonepath));
-    fs::create_dir_all(root.join("var/log"))?;
+    if config.is_solaris() && brand::ensure_root_mounted(host, config)?.is_err() {
+        bail!("the root of zone '{}' could not be mounted on {}", config.name, host.name());
+    }
+    // Each by its own path: `var` may be a dataset.
+    let path = |below: &str| host.path(&format!("{}/root/{below}", config.zonepath));
+    fs::create_dir_all(path("var/log"))?;
     if config.has_boot_environments() {
-        fs::create_dir_all(root.join("var/pkg"))?;
-        fs::write(root.join("var/pkg/pkg5.image"), brand::image(&settings))?;
+        fs::create_dir_all(path("var/pkg"))?;
+        fs::write(path("var/pkg/pkg5.image"), brand::image(&settings))?;
     }
     configure(host, config)?;
     let call = Call { host, zone: &config.name, profile: settings.profile };

@@ -211,8 +211,14 @@ impl Config {
         self.ip_type != "exclusive"
     }
 
-    /// Whether the brand keeps its root as `P-ds/ROOT/zbe` and has hooks that care for it.
+    /// Whether the brand keeps its root in boot environments and has hooks that care for them: `P-ds/ROOT/zbe`, or
+    /// `P-ds/rpool/ROOT/solaris`.
     pub fn has_boot_environments(&self) -> bool {
-        matches!(self.brand.as_str(), "ipkg" | "lipkg" | "sparse" | "pkgsrc")
+        matches!(self.brand.as_str(), "ipkg" | "lipkg" | "sparse" | "pkgsrc" | "solaris")
+    }
+
+    /// Whether it is the brand of Solaris 11.
+    pub fn is_solaris(&self) -> bool {
+        self.brand == "solaris"
     }
 }

@@ -206,6 +206,9 @@ pub fn reboot(call: &Call, config: &Config, state: State) -> Result<i32> {
 /// the properties and files say, and what is installed with autoboot set boots. What else runs on
 /// the host (the daemon) is the caller's to end and to start.
 pub fn reboot_host(host: &Host) -> Result<()> {
+    // No zoneadm outlives the power: one that a killed daemon left behind would go on in the host that comes up.
+    let names: Vec<String> = Zones::look(host)?.index.iter().map(|entry| entry.name.clone()).collect();
+    let ended: Vec<_> = names.iter().map(|name| lock_zone(host, name)).collect::<Result<_>>()?;
     change(host, |zones| {
         let now = disk::now_ms();
         for alive in std::mem::take(&mut zones.kernel).zones {
@@ -217,6 +220,7 @@ pub fn reboot_host(host: &Host) -> Result<()> {
     if !settings.real_zfs {
         crate::zfs::reboot(host)?;
     }
+    drop(ended);
     net::boot(host)?;
     // svc:/system/zones:default, one after the other.
     for entry in Zones::look(host)?.index.iter().filter(|entry| entry.state == Stored::Installed) {

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::kernel::State;
 use super::{Zones, configuration};
-use crate::world::{Host, Profile};
+use crate::world::{Host, Profile, Settings};
 
 /// Which zones are listed, and how.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,9 +27,60 @@ struct Line {
     shared: bool,
 }
 
+/// How a release prints a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Solaris 10 8/07: seven fields.
+    Seven,
+    /// OmniOS: the zone's debug ID besides.
+    Debug,
+    /// Solaris 11: r/w and file-mac-profile, and so many fields in all: 9 (11.0, 11.1), 10 (11.2 to 11.4), 11 (from SRU 43 of
+    /// 11.4). What the tenth and the eleventh say of a zone that is no kernel zone is nothing.
+    Solaris11(usize),
+}
+
+impl Form {
+    fn of(settings: &Settings) -> Self {
+        match settings.profile {
+            Profile::Solaris10 => Self::Seven,
+            Profile::Omnios => Self::Debug,
+            Profile::Solaris11 => {
+                let numbers: Vec<u32> = settings.kernel.split('.').filter_map(|n| n.parse().ok()).collect();
+                Self::Solaris11(match numbers.as_slice() {
+                    [11, 0 | 1, ..] => 9,
+                    [11, 4, sru, ..] if *sru >= 43 => 11,
+                    _ => 10,
+                })
+            }
+        }
+    }
+
+    /// The verbose form's widths; those of Solaris 11 are of 11.2 and later.
+    fn widths(self) -> [usize; 4] {
+        match self {
+            Self::Seven | Self::Debug => [16, 10, 30, 8],
+            Self::Solaris11(_) => [16, 11, 28, 10],
+        }
+    }
+
+    /// What stands behind the seventh field, its colon included.
+    fn rest(self, global: bool) -> String {
+        match self {
+            Self::Seven => String::new(),
+            Self::Debug => ":".to_owned(),
+            Self::Solaris11(fields) => {
+                // [captured] `-:none` of the global zone, `-:` of others; r/w of a running zone is unverified.
+                let profile = if global { "none" } else { "" };
+                format!(":-:{profile}{}", ":".repeat(fields - 9))
+            }
+        }
+    }
+}
+
 /// Lists by the options; `only` is the zone of `-z`, which exists.
 pub fn main(host: &Host, only: Option<&str>, args: &[String]) -> Result<i32> {
-    let omnios = host.settings()?.profile == Profile::Omnios;
+    let settings = host.settings()?;
+    let form = Form::of(&settings);
     let mut options = Options::default();
     for letter in args.iter().flat_map(|arg| arg.strip_prefix('-').unwrap_or("!").chars()) {
         match letter {
@@ -37,7 +88,8 @@ pub fn main(host: &Host, only: Option<&str>, args: &[String]) -> Result<i32> {
             'i' => options.installed = true,
             'v' => options.verbose = true,
             'p' => options.parsable = true,
-            'n' if omnios => options.no_global = true,
+            // Not known to be in Solaris 11.
+            'n' if settings.profile == Profile::Omnios => options.no_global = true,
             _ => return Ok(usage()),
         }
     }
@@ -49,15 +101,18 @@ pub fn main(host: &Host, only: Option<&str>, args: &[String]) -> Result<i32> {
         return Ok(usage());
     }
     if options.verbose {
-        out!("{:>4} {:<16} {:<10} {:<30} {:<8} {:<6}", "ID", "NAME", "STATUS", "PATH", "BRAND", "IP");
+        verbose(form, "ID", "NAME", "STATUS", "PATH", "BRAND", "IP");
     }
     let zones = Zones::look(host)?;
     if only.is_none_or(|name| name == "global") && !options.no_global {
-        // Field 6 of OmniOS's own line is `ipkg`, of Solaris 10's `native`.
-        let brand = if omnios { "ipkg" } else { "native" };
+        let brand = match settings.profile {
+            Profile::Omnios => "ipkg",
+            Profile::Solaris10 => "native",
+            Profile::Solaris11 => "solaris",
+        };
         print(
             &options,
-            omnios,
+            form,
             &Line {
                 id: Some(0),
                 name: "global".into(),
@@ -78,7 +133,7 @@ pub fn main(host: &Host, only: Option<&str>, args: &[String]) -> Result<i32> {
             None => options.all || state.in_kernel() || options.installed && state == State::Installed,
         };
         if wanted && let Some(line) = line(host, &zones, name, id, state)? {
-            print(&options, omnios, &line);
+            print(&options, form, &line);
         }
     }
     Ok(0)
@@ -102,30 +157,29 @@ fn line(host: &Host, zones: &Zones, name: &str, id: Option<u32>, state: State) -
     }))
 }
 
-fn print(options: &Options, debug_id: bool, line: &Line) {
+fn print(options: &Options, form: Form, line: &Line) {
     if options.parsable {
-        out!("{}", parsable(line, debug_id));
+        out!("{}", parsable(line, form));
     } else if options.verbose {
         let id = line.id.map_or("-".to_owned(), |id| id.to_string());
         let ip = if line.shared { "shared" } else { "excl" };
-        out!(
-            "{id:>4} {:<16} {:<10} {:<30} {:<8} {ip:<6}",
-            line.name,
-            line.state.word(),
-            line.path,
-            line.brand
-        );
+        verbose(form, &id, &line.name, line.state.word(), &line.path, &line.brand, ip);
     } else {
         out!("{}", line.name);
     }
 }
 
-fn parsable(line: &Line, debug_id: bool) -> String {
+fn verbose(form: Form, id: &str, name: &str, state: &str, path: &str, brand: &str, ip: &str) {
+    let [w1, w2, w3, w4] = form.widths();
+    out!("{id:>4} {name:<w1$} {state:<w2$} {path:<w3$} {brand:<w4$} {ip:<6}");
+}
+
+fn parsable(line: &Line, form: Form) -> String {
     let id = line.id.map_or("-".to_owned(), |id| id.to_string());
     let ip = if line.shared { "shared" } else { "excl" };
     let path = line.path.replace(':', "\\:");
-    let last = if debug_id { ":" } else { "" };
-    format!("{id}:{}:{}:{path}:{}:{}:{ip}{last}", line.name, line.state.word(), line.uuid, line.brand)
+    let rest = form.rest(line.name == "global");
+    format!("{id}:{}:{}:{path}:{}:{}:{ip}{rest}", line.name, line.state.word(), line.uuid, line.brand)
 }
 
 fn usage() -> i32 {
@@ -148,7 +202,26 @@ mod tests {
             brand: "sparse".into(),
             shared: false,
         };
-        assert_eq!(parsable(&line, true), "-:web:configured:/export/a\\:b::sparse:excl:");
-        assert_eq!(parsable(&line, false), "-:web:configured:/export/a\\:b::sparse:excl");
+        assert_eq!(parsable(&line, Form::Debug), "-:web:configured:/export/a\\:b::sparse:excl:");
+        assert_eq!(parsable(&line, Form::Seven), "-:web:configured:/export/a\\:b::sparse:excl");
+        for (kernel, fields) in
+            [("11.1", 9), ("11.3", 10), ("11.4.42.111.0", 10), ("11.4.43.113.3", 11), ("11.4.69.170.2", 11)]
+        {
+            let settings = Settings { kernel: kernel.into(), ..Settings::solaris11("zhost1", 1) };
+            let form = Form::of(&settings);
+            assert_eq!(form, Form::Solaris11(fields), "{kernel}");
+            assert_eq!(parsable(&line, form).replace("\\:", "").split(':').count(), fields, "{kernel}");
+        }
+        // [captured], Solaris 11.2 and later
+        let global = Line {
+            id: Some(0),
+            name: "global".into(),
+            state: State::Running,
+            path: "/".into(),
+            shared: true,
+            brand: "solaris".into(),
+            ..line
+        };
+        assert_eq!(parsable(&global, Form::Solaris11(10)), "0:global:running:/::solaris:shared:-:none:");
     }
 }

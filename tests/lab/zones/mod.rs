@@ -7,6 +7,7 @@
 //! that a zone never ran on two hosts.
 
 pub mod attach;
+pub mod attach_log;
 pub mod brand;
 pub mod build;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod life;
 pub mod list;
 pub mod mount;
 pub mod services;
+pub mod solaris;
 pub mod verify;
 pub mod xml;
 pub mod zfs;

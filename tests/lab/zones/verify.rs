@@ -85,10 +85,11 @@ pub fn zonepath(host: &Host, config: &Config) -> Result<bool> {
     owner_and_mode(host, path, &real, &meta)
 }
 
-/// root's, 0700. illumos repairs it (issue 5432), Solaris 10 refuses. The owner is not looked at for a
-/// lab of an ordinary user, where nothing can be root's.
+/// root's, 0700. illumos repairs it (issue 5432), Solaris 11 complains and repairs it ([captured] at an install), Solaris 10
+/// refuses. The owner is not looked at for a lab of an ordinary user, where nothing can be root's.
 fn owner_and_mode(host: &Host, path: &str, real: &Path, meta: &fs::Metadata) -> Result<bool> {
-    let repairs = host.settings()?.profile == Profile::Omnios;
+    let profile = host.profile()?;
+    let repairs = profile != Profile::Solaris10;
     let mut good = true;
     if nix::unistd::geteuid().is_root() && meta.uid() != 0 {
         if repairs {
@@ -103,7 +104,7 @@ fn owner_and_mode(host: &Host, path: &str, real: &Path, meta: &fs::Metadata) -> 
     if mode == 0o700 {
         return Ok(good);
     }
-    if repairs {
+    if profile == Profile::Omnios {
         err!("{path}: changing permissions to 0700.");
         fs::set_permissions(real, fs::Permissions::from_mode(0o700))?;
         return Ok(good);
@@ -116,6 +117,11 @@ fn owner_and_mode(host: &Host, path: &str, real: &Path, meta: &fs::Metadata) -> 
         for (_, word) in owner.into_iter().filter(|(bit, _)| mode & (bit >> shift) != 0) {
             err!("{path} must not be {who} {word}.");
         }
+    }
+    if repairs {
+        err!("changing zonepath permissions to 0700.");
+        fs::set_permissions(real, fs::Permissions::from_mode(0o700))?;
+        return Ok(good);
     }
     Ok(false)
 }

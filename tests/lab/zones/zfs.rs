@@ -108,6 +108,30 @@ fn mount_again(host: &Host, dataset: &str) -> Result<bool> {
     last.map_or(Ok(true), said)
 }
 
+/// Unmounts a filesystem, wherever it is mounted: `umount`, which also takes what a zone's brand has mounted.
+pub fn unmount(host: &Host, dataset: &str) -> Result<bool> {
+    if !host.settings()?.real_zfs {
+        return said_io(crate::zfs::unmount_one(host, dataset));
+    }
+    // zfs-fuse says busy for a moment after the last file was closed.
+    let mut answer = zfs(host, &["unmount", dataset])?;
+    for _ in 0..TRIES {
+        if answer.status == 0 || !is_mounted(host, dataset)? {
+            return Ok(true);
+        }
+        std::thread::park_timeout(PAUSE);
+        answer = zfs(host, &["unmount", dataset])?;
+    }
+    said(answer)
+}
+
+fn said_io(done: std::io::Result<()>) -> Result<bool> {
+    if let Err(why) = &done {
+        err!("{why}");
+    }
+    Ok(done.is_ok())
+}
+
 /// Destroys a dataset with all that is below it.
 pub fn destroy(host: &Host, dataset: &str) -> Result<bool> {
     said(zfs(host, &["destroy", "-r", dataset])?)

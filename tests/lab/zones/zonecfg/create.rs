@@ -4,24 +4,33 @@ use std::fs;
 
 use anyhow::Result;
 
-use crate::world::Host;
+use crate::world::{Host, Profile};
 use crate::zones::config::{Config, Resource};
 use crate::zones::xml;
 
-/// `create -b`: nothing but the system's plain brand.
-pub fn blank(illumos: bool) -> Config {
-    let brand = if illumos { "ipkg" } else { "native" };
-    Config { brand: brand.into(), ip_type: "shared".into(), ..Config::default() }
+/// `create -b`: nothing but the system's plain brand. What a zone of Solaris 11.4 has then, its export leaves out.
+pub fn blank(profile: Profile, zone: &str) -> Config {
+    let (brand, ip_type, zonepath) = match profile {
+        Profile::Omnios => ("ipkg", "shared", String::new()),
+        Profile::Solaris10 => ("native", "shared", String::new()),
+        Profile::Solaris11 => ("solaris", "exclusive", default_zonepath(zone)),
+    };
+    Config { brand: brand.into(), ip_type: ip_type.into(), zonepath, ..Config::default() }
+}
+
+/// `/system/zones/%{zonename}`, the zonepath of a zone of Solaris 11 that has been given none.
+pub fn default_zonepath(zone: &str) -> String {
+    format!("/system/zones/{zone}")
 }
 
 /// `create`. illumos: the default brand's template, exclusive IP; Solaris 10: SUNWdefault, a sparse root.
-pub fn default_template(illumos: bool) -> Config {
-    if illumos {
+pub fn default_template(profile: Profile) -> Config {
+    if profile == Profile::Omnios {
         return Config { brand: "lipkg".into(), ip_type: "exclusive".into(), ..Config::default() };
     }
     let inherited = ["/lib", "/platform", "/sbin", "/usr"];
     let resources = inherited.map(|dir| Resource::of("inherit-pkg-dir", &[("dir", dir)])).into();
-    Config { resources, ..blank(false) }
+    Config { resources, ..blank(Profile::Solaris10, "") }
 }
 
 /// `create -a PATH`: the document that detach left, with its zonepath replaced. `P/root` must be a

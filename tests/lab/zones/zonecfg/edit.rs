@@ -2,6 +2,7 @@
 
 use super::lexer::Word;
 use super::session::{Scope, Session};
+use crate::world::Profile;
 use crate::zones::config::{Config, GLOBALS, Kind, Resource, kind};
 use crate::zones::kernel::State;
 
@@ -65,7 +66,7 @@ pub fn run(session: &mut Session, command: &str, args: &[Word], line: usize) -> 
 }
 
 fn add(session: &mut Session, name: &str, line: usize) -> bool {
-    let Some(kind) = kind(name).filter(|kind| known(kind, session.illumos)) else {
+    let Some(kind) = kind(name).filter(|kind| known(kind, session.profile)) else {
         session.syntax_error(name, line);
         return true;
     };
@@ -73,11 +74,12 @@ fn add(session: &mut Session, name: &str, line: usize) -> bool {
     true
 }
 
-/// Only Solaris 10 has inherit-pkg-dir, and it has no security-flags and admin.
-fn known(kind: &Kind, illumos: bool) -> bool {
+/// Only Solaris 10 has inherit-pkg-dir, and it has no admin; security-flags are illumos's.
+fn known(kind: &Kind, profile: Profile) -> bool {
     match kind.name {
-        "inherit-pkg-dir" => !illumos,
-        "admin" | "security-flags" => illumos,
+        "inherit-pkg-dir" => profile == Profile::Solaris10,
+        "admin" => profile != Profile::Solaris10,
+        "security-flags" => profile == Profile::Omnios,
         _ => true,
     }
 }
@@ -134,9 +136,9 @@ fn set_global(session: &mut Session, name: &str, values: &[String], line: usize)
         session.complain(&format!("Zone {} already installed; set {name} not allowed.", session.zone), line);
         return;
     }
-    let illumos = session.illumos;
+    let profile = session.profile;
     let Some(config) = &mut session.config else { return };
-    if let Err(message) = global(config, name, &value, illumos) {
+    if let Err(message) = global(config, name, &value, profile) {
         match message {
             Some(message) => session.fail(&message, line),
             None => drop(session.syntax_error(name, line)),
@@ -147,7 +149,7 @@ fn set_global(session: &mut Session, name: &str, values: &[String], line: usize)
 }
 
 /// `Err(None)`: there is no such property.
-fn global(config: &mut Config, name: &str, value: &str, illumos: bool) -> Result<(), Option<String>> {
+fn global(config: &mut Config, name: &str, value: &str, profile: Profile) -> Result<(), Option<String>> {
     match name {
         "zonepath" if value.is_empty() => return Err(Some("zonepath cannot be empty.".into())),
         "zonepath" if !value.starts_with('/') => {
@@ -166,7 +168,7 @@ fn global(config: &mut Config, name: &str, value: &str, illumos: bool) -> Result
             // Wording unverified.
             _ => return Err(Some("ip-type value must be 'shared' or 'exclusive'".into())),
         },
-        "hostid" | "fs-allowed" if !illumos => return Err(None),
+        "hostid" | "fs-allowed" if profile == Profile::Solaris10 => return Err(None),
         _ if GLOBALS.contains(&name) => {
             config.globals.remove(name);
             if !value.is_empty() {
@@ -311,16 +313,15 @@ mod tests {
 
     #[test]
     fn each_system_knows_its_own_resources() {
-        let names = |illumos| -> Vec<&str> {
-            crate::zones::config::KINDS
-                .iter()
-                .filter(|kind| known(kind, illumos))
-                .map(|kind| kind.name)
-                .collect()
-        };
-        assert!(names(false).contains(&"inherit-pkg-dir") && !names(true).contains(&"inherit-pkg-dir"));
-        for common in ["fs", "net", "dataset", "attr", "rctl"] {
-            assert!(names(true).contains(&common) && names(false).contains(&common), "{common}");
+        let has = |profile, name: &str| kind(name).is_some_and(|kind| known(kind, profile));
+        let all = [Profile::Solaris10, Profile::Omnios, Profile::Solaris11];
+        for (name, wanted) in [
+            ("inherit-pkg-dir", [true, false, false]),
+            ("admin", [false, true, true]),
+            ("security-flags", [false, true, false]),
+            ("dataset", [true, true, true]),
+        ] {
+            assert_eq!(all.map(|profile| has(profile, name)), wanted, "{name}");
         }
     }
 
@@ -337,11 +338,11 @@ mod tests {
     fn a_short_name_sets_its_resource_control_once() {
         let mut config = Config::default();
         for limit in ["10", "20"] {
-            assert_eq!(global(&mut config, "cpu-shares", limit, true), Ok(()));
+            assert_eq!(global(&mut config, "cpu-shares", limit, Profile::Omnios), Ok(()));
         }
         let rctl: Vec<_> = config.all("rctl").map(|rctl| rctl.list.join(" ")).collect();
         assert_eq!(rctl, ["(priv=privileged,limit=20,action=none)"]);
-        assert_eq!(global(&mut config, "nonsense", "1", true), Err(None));
-        assert_eq!(global(&mut config, "hostid", "1", false), Err(None));
+        assert_eq!(global(&mut config, "nonsense", "1", Profile::Omnios), Err(None));
+        assert_eq!(global(&mut config, "hostid", "1", Profile::Solaris10), Err(None));
     }
 }

@@ -1,5 +1,7 @@
 //! What `export` and `info` print.
 
+use super::create;
+use crate::world::Profile;
 use crate::zones::config::{Config, GLOBALS, INFO_ORDER, KINDS, Resource};
 
 /// A value as export quotes it: only where it holds a blank.
@@ -7,28 +9,35 @@ fn quoted(value: &str) -> String {
     if value.contains(' ') { format!("\"{value}\"") } else { value.to_owned() }
 }
 
-/// `zonecfg export`, one command a line.
-pub fn export(config: &Config) -> String {
+/// `zonecfg export`, one command a line. Solaris 11.4 leaves out what has its default, the zonepath too, and has the brand
+/// first (the documents' export of an earlier 11 has it there).
+pub fn export(config: &Config, profile: Profile) -> String {
+    let eleven = profile == Profile::Solaris11;
     let mut lines = vec!["create -b".to_owned()];
-    let mut set = |name: &str, value: &str| {
-        if !value.is_empty() {
+    let mut set = |name: &str, value: &str, default: &str| {
+        let shown = !(value.is_empty() || eleven && value == default);
+        if shown {
             // bootargs are printed as they are, blanks and all.
             let shown = if name == "bootargs" { value.to_owned() } else { quoted(value) };
             lines.push(format!("set {name}={shown}"));
         }
     };
-    set("zonepath", &config.zonepath);
-    if config.brand != "native" {
-        set("brand", &config.brand);
+    let zonepath = create::default_zonepath(&config.name);
+    if eleven {
+        set("brand", &config.brand, "solaris");
     }
-    set("autoboot", if config.autoboot { "true" } else { "false" });
+    set("zonepath", &config.zonepath, &zonepath);
+    if config.brand != "native" && !eleven {
+        set("brand", &config.brand, "");
+    }
+    set("autoboot", if config.autoboot { "true" } else { "false" }, "false");
     let global = |name: &str| config.globals.get(name).map_or("", String::as_str);
     for &name in &GLOBALS[..4] {
-        set(name, global(name));
+        set(name, global(name), "");
     }
-    set("ip-type", &config.ip_type);
+    set("ip-type", &config.ip_type, "exclusive");
     for &name in &GLOBALS[4..] {
-        set(name, global(name));
+        set(name, global(name), "");
     }
     for kind in KINDS {
         for resource in config.all(kind.name) {
@@ -57,33 +66,40 @@ fn export_resource(lines: &mut Vec<String>, resource: &Resource) {
     lines.push("end".into());
 }
 
-/// `zonecfg info`: all of it, or one property or kind of resource; `with` picks resources by property.
-pub fn info(config: &Config, what: Option<&str>, with: &[(String, String)], illumos: bool) -> Vec<String> {
+/// `zonecfg info`: all of it, or one property or kind of resource; `with` picks resources by property. Asked for all, Solaris
+/// 11.4 shows only what differs from the default, and gives resources their number.
+pub fn info(config: &Config, what: Option<&str>, with: &[(String, String)], profile: Profile) -> Vec<String> {
+    let brief = profile == Profile::Solaris11 && what.is_none();
     let mut lines = Vec::new();
     let wanted = |name: &str| what.is_none_or(|what| what == name);
-    let mut show = |name: &str, value: &str| {
-        if wanted(name) {
+    let mut show = |name: &str, value: &str, default: &str| {
+        if wanted(name) && !(brief && value == default) {
             lines.push(format!("{name}: {value}"));
         }
     };
     let global = |name: &str| config.globals.get(name).map_or("", String::as_str);
-    show("zonename", &config.name);
-    show("zonepath", &config.zonepath);
-    show("brand", &config.brand);
-    show("autoboot", if config.autoboot { "true" } else { "false" });
+    show("zonename", &config.name, "");
+    show("zonepath", &config.zonepath, &create::default_zonepath(&config.name));
+    show("brand", &config.brand, "solaris");
+    show("autoboot", if config.autoboot { "true" } else { "false" }, "false");
     for &name in &GLOBALS[..4] {
-        show(name, global(name));
+        show(name, global(name), "");
     }
-    show("ip-type", &config.ip_type);
-    if illumos {
+    show("ip-type", &config.ip_type, "exclusive");
+    if profile != Profile::Solaris10 {
         for &name in &GLOBALS[4..] {
-            show(name, global(name));
+            show(name, global(name), "");
         }
     }
     for kind in INFO_ORDER.iter().filter(|kind| wanted(kind)) {
-        for resource in config.all(kind) {
+        for (number, resource) in config.all(kind).enumerate() {
             if with.iter().all(|(name, value)| resource.get(name) == value) {
-                lines.extend(info_resource(config, resource, illumos));
+                let mut shown = info_resource(config, resource, profile);
+                if profile == Profile::Solaris11 {
+                    shown[0] = format!("{kind} {number}:");
+                    shown.retain(|line| !brief || !line.ends_with(" not specified"));
+                }
+                lines.extend(shown);
             }
         }
     }
@@ -91,14 +107,14 @@ pub fn info(config: &Config, what: Option<&str>, with: &[(String, String)], illu
 }
 
 /// One resource, as info shows it.
-pub fn info_resource(config: &Config, resource: &Resource, illumos: bool) -> Vec<String> {
+pub fn info_resource(config: &Config, resource: &Resource, profile: Profile) -> Vec<String> {
     let name = resource.kind.name;
     let mut lines = vec![format!("{name}:")];
     for (property, _) in resource.kind.properties {
         let value = resource.get(property);
         // Properties that a release or zone does not have are not mentioned when they are not set.
         let rare = matches!(*property, "global-nic" | "mac-addr" | "vlan-id")
-            || *property == "allowed-address" && (!illumos || config.shared_ip());
+            || *property == "allowed-address" && (profile == Profile::Solaris10 || config.shared_ip());
         match (value.is_empty(), rare) {
             (true, true) => {}
             (true, false) => lines.push(format!("\t{property} not specified")),
@@ -151,11 +167,30 @@ mod tests {
             set defrouter=192.0.2.1\nend\nadd rctl\nset name=zone.cpu-shares\n\
             add value (priv=privileged,limit=20,action=none)\nend\nadd attr\nset name=comment\nset type=string\n\
             set value=\"database backup\"\nend\nadd dataset\nset name=data/zones/dbbackup/tank\nend";
-        assert_eq!(export(&config), expected);
-        let shown = info(&config, None, &[], false).join("\n");
+        assert_eq!(export(&config, Profile::Solaris10), expected);
+        let shown = info(&config, None, &[], Profile::Solaris10).join("\n");
         assert!(shown.contains("scheduling-class: \nip-type: shared\nfs:\n\tdir: /export/home\n"), "{shown}");
         assert!(shown.contains("\traw not specified\n\ttype: lofs\n\toptions: [ro,nodevices]\n"), "{shown}");
-        assert_eq!(info(&config, Some("zonepath"), &[], false), ["zonepath: /export/zones/dbbackup"]);
-        assert!(info(&config, Some("device"), &[], false).is_empty());
+        assert_eq!(
+            info(&config, Some("zonepath"), &[], Profile::Solaris10),
+            ["zonepath: /export/zones/dbbackup"]
+        );
+        assert!(info(&config, Some("device"), &[], Profile::Solaris10).is_empty());
+    }
+
+    #[test]
+    fn solaris_11_4_leaves_out_what_has_its_default() {
+        let mut config = create::blank(Profile::Solaris11, "web");
+        config.name = "web".into();
+        assert_eq!(export(&config, Profile::Solaris11), "create -b");
+        assert_eq!(info(&config, None, &[], Profile::Solaris11), ["zonename: web"]);
+        assert_eq!(info(&config, Some("zonepath"), &[], Profile::Solaris11), ["zonepath: /system/zones/web"]);
+        config.zonepath = "/zones/web".into();
+        config.ip_type = "shared".into();
+        config.resources = vec![Resource::of("dataset", &[("name", "rpool/db")])];
+        let wanted =
+            "create -b\nset zonepath=/zones/web\nset ip-type=shared\nadd dataset\nset name=rpool/db\nend";
+        assert_eq!(export(&config, Profile::Solaris11), wanted);
+        assert!(info(&config, None, &[], Profile::Solaris11).contains(&"dataset 0:".to_owned()));
     }
 }

@@ -34,7 +34,7 @@ pub struct Scope {
 pub struct Session<'a> {
     pub host: &'a Host,
     pub zone: &'a str,
-    pub illumos: bool,
+    pub profile: Profile,
     /// The zone's state, or `None` for one that isn't configured on disk.
     pub state: Option<State>,
     /// The configuration as it is so far.
@@ -58,7 +58,7 @@ impl<'a> Session<'a> {
         let mut session = Self {
             host,
             zone,
-            illumos: host.settings()?.profile == Profile::Omnios,
+            profile: host.profile()?,
             state: None,
             config: None,
             scope: None,
@@ -187,8 +187,12 @@ impl<'a> Session<'a> {
             out!("Zone {} already exists; overwriting.", self.zone);
         }
         let made = match words.as_slice() {
-            [] => Some(create::default_template(self.illumos)),
-            ["-b"] => Some(create::blank(self.illumos)),
+            [] if self.profile == Profile::Solaris11 => {
+                self.fail("create: the lab's Solaris 11 has no template with an anet; use create -b", line);
+                None
+            }
+            [] => Some(create::default_template(self.profile)),
+            ["-b"] => Some(create::blank(self.profile, self.zone)),
             ["-t", template] => match configuration(self.host, template)? {
                 Some(config) => Some(config),
                 None => {
@@ -264,7 +268,7 @@ impl<'a> Session<'a> {
         if let Some(scope) = &self.scope
             && args.is_empty()
         {
-            for text in print::info_resource(config, &scope.resource, self.illumos) {
+            for text in print::info_resource(config, &scope.resource, self.profile) {
                 out!("{text}");
             }
             return;
@@ -278,7 +282,7 @@ impl<'a> Session<'a> {
             }
         };
         let with = edit::properties(args.get(1..).unwrap_or_default());
-        let lines = print::info(config, what, &with, self.illumos);
+        let lines = print::info(config, what, &with, self.profile);
         if let Some(what) = what
             && lines.is_empty()
             && !with.is_empty()
@@ -293,7 +297,7 @@ impl<'a> Session<'a> {
 
     fn export(&mut self, args: &[Word]) -> Result<()> {
         let Some(config) = &self.config else { return Ok(()) };
-        let text = print::export(config);
+        let text = print::export(config, self.profile);
         match args {
             [Word::Plain(option), Word::Plain(path)] if option == "-f" => {
                 fs::write(super::host_or_real(self.host, path), format!("{text}\n"))?;
