@@ -13,6 +13,7 @@ pub mod mount;
 pub mod netstat;
 pub mod output;
 pub mod parse;
+mod pipe;
 pub mod pkg;
 pub mod pkginfo;
 pub mod route;

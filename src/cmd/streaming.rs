@@ -13,16 +13,13 @@ use super::argv::Argv;
 use super::child::{Killer, Living};
 use super::drain::{Drain, Drained, Keep};
 use super::output::{Output, RunError, STDERR_TAIL, lossy};
+use super::pipe;
 use super::run::Trace;
 
 /// For how long the pipes' end is awaited after the child's.
 const LINGER: Duration = Duration::from_secs(2);
 /// The most that a command fed by us may print on stdout.
 const CAPTURED: usize = 1 << 20;
-/// `zfs send` comes in bursts, stops while it walks metadata, and its reader stops at each sync: a pipe of 1
-/// MiB, the most an ordinary user may have, keeps both busy. Solaris has no such call.
-#[cfg(target_os = "linux")]
-const PIPE_BYTES: i32 = 1 << 20;
 
 /// A command in the middle of its stream.
 pub struct Streaming {
@@ -40,12 +37,12 @@ impl Streaming {
         let (stdin, mut stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         // From here on an early return kills the child.
         let living = Living::new(child);
-        enlarge(stdin.as_ref());
+        stdin.iter().for_each(pipe::enlarge);
         let captured = match stdout.take_if(|_| capture) {
             Some(pipe) => Some(Drain::start(pipe, Keep::Head(CAPTURED), || {})?),
             None => None,
         };
-        enlarge(stdout.as_ref());
+        stdout.iter().for_each(pipe::enlarge);
         let stderr = stderr.map(|pipe| Drain::start(pipe, Keep::Tail(STDERR_TAIL), || {})).transpose()?;
         Ok(Self { argv, stdin, stdout, captured, stderr, living: Some(living), trace })
     }
@@ -132,13 +129,3 @@ impl std::fmt::Debug for Streaming {
         f.debug_struct("Streaming").field("argv", &self.argv).finish_non_exhaustive()
     }
 }
-
-#[cfg(target_os = "linux")]
-fn enlarge(pipe: Option<&impl std::os::fd::AsFd>) {
-    use nix::fcntl::{FcntlArg, fcntl};
-    // A smaller pipe is only slower: no reason to fail.
-    let _ = pipe.map(|pipe| fcntl(pipe, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES)));
-}
-
-#[cfg(not(target_os = "linux"))]
-fn enlarge<P>(_pipe: Option<&P>) {}
