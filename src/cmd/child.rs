@@ -5,7 +5,7 @@
 //! behind: dropping ends it.
 
 use std::io;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use super::contract::Contract;
 use super::run::SMALL_STACK;
 
 /// For how long the end of a killed child is awaited. One that hangs in the kernel does not die.
@@ -21,19 +22,27 @@ const DYING: Duration = Duration::from_secs(5);
 /// A child that is killed and reaped when it is dropped.
 #[derive(Debug)]
 pub(super) struct Living {
-    child: Option<Child>,
+    /// The contract is given up behind the child's end.
+    child: Option<(Child, Contract)>,
     pub(super) killer: Killer,
 }
 
 impl Living {
-    pub(super) fn new(child: Child) -> Self {
-        Self { killer: Killer::of(&child), child: Some(child) }
+    pub(super) fn new(child: Child, contract: Contract) -> Self {
+        Self { killer: Killer::of(&child), child: Some((child, contract)) }
+    }
+
+    /// The ends of its stdin, stdout and stderr that are ours; once.
+    pub(super) fn take_pipes(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
+        let child = self.child.as_mut().map(|(child, _)| child);
+        child.map_or((None, None, None), |c| (c.stdin.take(), c.stdout.take(), c.stderr.take()))
     }
 
     /// Waits for the child's end. No signal is sent to its process id from here on: it may be another's.
     pub(super) fn reap(mut self) -> io::Result<ExitStatus> {
         self.killer.await_end();
-        let mut child = self.child.take().ok_or_else(|| io::Error::other("the child was reaped before"))?;
+        let reaped = || io::Error::other("the child was reaped before");
+        let (mut child, _contract) = self.child.take().ok_or_else(reaped)?;
         self.killer.reap(&mut child)
     }
 
@@ -43,13 +52,14 @@ impl Living {
     }
 
     fn end(&mut self) -> bool {
-        let Some(mut child) = self.child.take() else { return true };
+        let Some((mut child, contract)) = self.child.take() else { return true };
         self.killer.kill();
         let (told, ended) = mpsc::channel();
         let killer = self.killer.clone();
         let reaping = move || {
             killer.await_end();
             drop(killer.reap(&mut child));
+            drop(contract);
             let _ = told.send(());
         };
         // Without a thread the zombie stays until the daemon ends: harmless, and this is a host out of

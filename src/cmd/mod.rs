@@ -7,6 +7,7 @@
 
 pub mod argv;
 mod child;
+pub mod contract;
 mod drain;
 pub mod ifconfig;
 pub mod mount;

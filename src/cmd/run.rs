@@ -3,9 +3,9 @@
 //! Every child gets the same clean room: the program is looked up on the configured path and nowhere else,
 //! the environment is `LC_ALL=C` and that path, the directory is `/`, stdin is `/dev/null`, stdout and stderr
 //! are always open pipes (zfs-fuse hangs for ever on a closed descriptor), and the child leads a process
-//! group of its own, so that a deadline ends its children as well. Output is bounded. A command that is over
-//! its time is killed and that is what the error says; whether its effect took place is for the caller to
-//! look at.
+//! group of its own, so that a deadline ends its children as well, and begins a process
+//! [`contract`](super::contract), so that it is never the service's. Output is bounded. A command that is over its
+//! time is killed and that is what the error says; whether its effect took place is for the caller to look at.
 //!
 //! Not done here: retrying, judging exit codes beyond zero and not zero, and anything about what the command
 //! was for.
@@ -14,8 +14,8 @@ use std::fmt;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use super::argv::Argv;
 use super::child::Living;
+use super::contract::{Contract, Terms};
 use super::drain::{Drain, Keep};
 use super::output::{Output, RunError, STDERR_TAIL, lossy, one_line};
 use super::streaming::Streaming;
@@ -45,13 +46,14 @@ pub struct Programs {
     timeout: Duration,
     trace: Option<Trace>,
     stdout_limit: usize,
+    keep: Option<Arc<Path>>,
 }
 
 impl Programs {
     /// Programs found in the directories of `path`, in that order; each may take `timeout` unless its
     /// [`Argv`] says otherwise.
     pub fn new(path: Vec<PathBuf>, timeout: Duration) -> Self {
-        Self { path: path.into(), timeout, trace: None, stdout_limit: STDOUT_LIMIT }
+        Self { path: path.into(), timeout, trace: None, stdout_limit: STDOUT_LIMIT, keep: None }
     }
 
     /// The same programs, telling `trace` one line at the start and one at the end of each command. The lines
@@ -70,6 +72,12 @@ impl Programs {
     /// A line of the caller's own for whoever traces: what a command left in a file, say. Control characters are escaped.
     pub fn note(&self, line: &str) {
         self.tell(format_args!("{}", one_line(line)));
+    }
+
+    /// The same programs, whose streams are kept in this directory while they run ([`kept`](super::contract::kept)).
+    #[must_use]
+    pub fn keeping(&self, dir: &Path) -> Self {
+        Self { keep: Some(dir.into()), ..self.clone() }
     }
 
     /// Whether there is a program of this name on the path.
@@ -115,7 +123,7 @@ impl Programs {
     /// # Errors
     /// `NotFound` or `Spawn`.
     pub fn spawn_reader(&self, argv: &Argv) -> Result<Streaming, RunError> {
-        self.spawn_streaming(argv, Stdio::null(), false, None)
+        self.spawn_streaming(argv, Stdio::null(), false, None, Terms::Stream)
     }
 
     /// Starts a command whose stdin is written by the caller (`zfs receive`). It has no deadline: see
@@ -124,7 +132,7 @@ impl Programs {
     /// # Errors
     /// `NotFound` or `Spawn`.
     pub fn spawn_writer(&self, argv: &Argv) -> Result<Streaming, RunError> {
-        self.spawn_streaming(argv, Stdio::piped(), true, None)
+        self.spawn_streaming(argv, Stdio::piped(), true, None, Terms::Stream)
     }
 
     /// Starts a command whose stdin and stdout are both the caller's (`ssh -s HOST sftp`), with the variable `kept` of our own
@@ -133,7 +141,8 @@ impl Programs {
     /// # Errors
     /// `NotFound` or `Spawn`.
     pub fn spawn_dialogue(&self, argv: &Argv, kept: &str) -> Result<Streaming, RunError> {
-        self.spawn_streaming(argv, Stdio::piped(), false, Some(kept))
+        // Whatever ssh's configuration has it leave behind (ControlPersist) is not ours to end.
+        self.spawn_streaming(argv, Stdio::piped(), false, Some(kept), Terms::Command)
     }
 
     fn spawn_streaming(
@@ -142,10 +151,11 @@ impl Programs {
         stdin: Stdio,
         capture: bool,
         kept: Option<&str>,
+        terms: Terms,
     ) -> Result<Streaming, RunError> {
         self.tell(format_args!("start {argv}"));
-        let started = self.spawn(argv, stdin, kept).and_then(|child| {
-            Streaming::new(argv.clone(), child, capture, self.trace.clone())
+        let started = self.spawn(argv, stdin, kept, terms).and_then(|living| {
+            Streaming::new(argv.clone(), living, capture, self.trace.clone())
                 .map_err(|source| RunError::Spawn { argv: argv.clone(), source })
         });
         if let Err(error) = &started {
@@ -154,12 +164,13 @@ impl Programs {
         started
     }
 
-    fn spawn(&self, argv: &Argv, stdin: Stdio, kept: Option<&str>) -> Result<Child, RunError> {
+    fn spawn(&self, argv: &Argv, stdin: Stdio, kept: Option<&str>, terms: Terms) -> Result<Living, RunError> {
         let program = self.find(argv.program()).ok_or_else(|| RunError::NotFound {
             program: argv.program(),
             directories: self.path_text(", "),
         })?;
-        Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(argv.arguments())
             .env_clear()
             .env("LC_ALL", "C")
@@ -169,15 +180,16 @@ impl Programs {
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
+            .process_group(0);
+        let shown = one_line(&argv.brief());
+        Contract::start(&mut command, terms, self.keep.as_deref().map(|dir| (dir, &*shown)))
+            .map(|(child, contract)| Living::new(child, contract))
             .map_err(|source| RunError::Spawn { argv: argv.clone(), source })
     }
 
     fn run_within(&self, argv: &Argv, limit: Duration) -> Result<Output, RunError> {
-        let mut child = self.spawn(argv, Stdio::null(), None)?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let living = Living::new(child);
+        let mut living = self.spawn(argv, Stdio::null(), None, Terms::Command)?;
+        let (_, stdout, stderr) = living.take_pipes();
         let (events, ended) = mpsc::channel();
         let parts = watch(&living, events.clone()).and_then(|()| {
             let full = move || drop(events.send(Event::Full));

@@ -6,7 +6,7 @@
 //! ends.
 
 use std::io;
-use std::process::{Child, ChildStdin, ChildStdout};
+use std::process::{ChildStdin, ChildStdout};
 use std::time::Duration;
 
 use super::argv::Argv;
@@ -33,10 +33,14 @@ pub struct Streaming {
 }
 
 impl Streaming {
-    pub(super) fn new(argv: Argv, mut child: Child, capture: bool, trace: Option<Trace>) -> io::Result<Self> {
-        let (stdin, mut stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        // From here on an early return kills the child.
-        let living = Living::new(child);
+    /// An early return drops `living`, which kills the child.
+    pub(super) fn new(
+        argv: Argv,
+        mut living: Living,
+        capture: bool,
+        trace: Option<Trace>,
+    ) -> io::Result<Self> {
+        let (stdin, mut stdout, stderr) = living.take_pipes();
         stdin.iter().for_each(pipe::enlarge);
         let captured = match stdout.take_if(|_| capture) {
             Some(pipe) => Some(Drain::start(pipe, Keep::Head(CAPTURED), || {})?),
