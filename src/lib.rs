@@ -74,7 +74,7 @@
 //!
 //! ```text
 //! /etc/opt/zmigrate/zmigrate.toml       configuration
-//! /var/spool/zmigrate/                  incoming, active/JOB, done/JOB, failed/JOB, rejected, asks
+//! /var/spool/zmigrate/                  incoming, active/JOB, done/JOB, failed/JOB, rejected, asks, outbox, streams
 //! /export/scratch/zmigrate/out/JOB/     source: parts
 //! /export/scratch/zmigrate/dropbox/PEER/in/JOB/    target: what the peer puts
 //! /export/scratch/zmigrate/dropbox/PEER/out/JOB/   target: what it answers
@@ -86,6 +86,7 @@
 //! | --- | --- |
 //! | a zone never runs, and is never attached, on two hosts; some host has all of its data; every quiet end is *migrated* or *as found* | `tests/model.rs`: every interleaving of both roles with crashes, lost and late files, operators; and seeded mistakes that it must catch |
 //! | a daemon killed at any command or journal line loses nothing | `tests/crash.rs` |
+//! | a stream that outlives its daemon is ended by the next | `tests/e2e/integrity.rs`; by process contracts only type-checked |
 //! | a journal cut anywhere is its whole lines | `spool/journal.rs`: `cut_at_every_byte_it_holds_the_whole_lines_before_the_cut` |
 //! | whatever is dropped ends in one place, and nothing dropped stops the daemon | `spool/incoming.rs`: `whatever_is_no_request_ends_in_rejected_with_a_reason` |
 //! | one outcome line for each job and host | `log/outcome.rs`, and on rsyslogd `tests/syslog.rs`; at a log host that was down meanwhile `tests/loghost/` |

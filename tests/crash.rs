@@ -172,6 +172,16 @@ fn orphan(n: u64, verb: &str) -> Value {
     })
 }
 
+/// The n-th stream outlives the daemon. The next one ends it; every other time it does not know of it, as when the first
+/// was killed before it had kept it.
+fn stream_orphaned(i: usize, verb: &str, n: u64) -> Result<bool, String> {
+    let mut scene = Scene::new(&plan(n));
+    scene.forget_streams = n.is_multiple_of(2);
+    scene.fault(i, &orphan(n, verb));
+    to_the_end(&mut scene, &good(), Wanted::Only(Ending::Migrated), Quarantine::Empty)?;
+    Ok(scene.fired(i))
+}
+
 /// The n-th command outlives the daemon and has its effect when the next one is at work already.
 fn orphaned(i: usize, request: &str, n: u64) -> Result<bool, String> {
     let mut scene = Scene::new(&plan(n));
@@ -234,12 +244,12 @@ fn a_target_killed_after_its_nth_commands_effect_goes_on() {
 
 #[test]
 fn an_orphaned_zfs_send_does_no_harm() {
-    until_one_survives("source, in the n-th send", &|n| killed_at(SOURCE, &orphan(n, "send"), n));
+    until_one_survives("source, in the n-th send", &|n| stream_orphaned(SOURCE, "send", n));
 }
 
 #[test]
 fn an_orphaned_zfs_receive_does_no_harm() {
-    until_one_survives("target, in the n-th receive", &|n| killed_at(TARGET, &orphan(n, "receive"), n));
+    until_one_survives("target, in the n-th receive", &|n| stream_orphaned(TARGET, "receive", n));
 }
 
 #[test]

@@ -27,9 +27,10 @@ use zmigrate::log::{Ending, Outcome};
 use zmigrate::{cli, job};
 
 /// Pages of others that ours refer to, by illumos's and Solaris 11.4's sections.
-const OTHERS: [&str; 24] = [
+const OTHERS: [&str; 26] = [
     "attributes.7",
     "cat.1",
+    "contract.5",
     "privileges.7",
     "smf.7",
     "smf_method.7",
@@ -45,6 +46,7 @@ const OTHERS: [&str; 24] = [
     "zfs.8",
     "zlogin.1",
     "zoneadm.8",
+    "zoneadmd.8",
     "zonecfg.8",
     "zones.7",
     "zmigrate-request.5",

@@ -96,10 +96,11 @@ impl Context {
         self.loghost.refresh();
     }
 
-    /// The commands, by the configuration as it is now.
+    /// The commands, by the configuration as it is now. Their streams are kept in the spool.
     pub fn programs(&self) -> Programs {
         let config = self.config();
         Programs::new(config.commands.path.clone(), config.commands.timeout)
+            .keeping(&self.spool.streams_dir())
     }
 
     /// Every thread is to come to its end.

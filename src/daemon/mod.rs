@@ -30,6 +30,7 @@ pub mod finish;
 pub mod jobs;
 pub mod loghost;
 pub mod offers;
+pub mod orphans;
 pub mod perform;
 pub mod report;
 pub mod transfer;
@@ -168,6 +169,7 @@ fn run(context: Arc<Context>, config_file: &Path, ready: Ready) -> ExitCode {
     if let Err(error) = speaker.spawn(move || speaks.loghost.run(&speaks)) {
         context.hold("loghost", &error);
     }
+    orphans::end(&context);
     if let Err(error) = jobs::take_over(&context) {
         let line = Line::new().field("event", "held").field("error", error);
         context.log.write(Severity::Alert, &line);

@@ -12,6 +12,7 @@
 //! rejected/NAME, NAME.reason
 //! asks/VERB.JOB       0700  what the command line asks of the daemon
 //! outbox/             0700  outcomes that a log host has still to be told
+//! streams/            0700  the streams that run, for the daemon after one that was killed
 //! lock                      one daemon a spool
 //! ```
 //!
@@ -122,7 +123,7 @@ pub struct Spool {
 }
 
 /// The directories below the spool and the modes they are made with.
-const FOLDERS: [(&str, u32); 9] = [
+const FOLDERS: [(&str, u32); 10] = [
     ("incoming", 0o700),
     ("active", 0o700),
     ("active/.claims", 0o700),
@@ -132,6 +133,7 @@ const FOLDERS: [(&str, u32); 9] = [
     ("asks", 0o700),
     (outbox::FOLDER, 0o700),
     (outbox::HELD, 0o700),
+    ("streams", 0o700),
 ];
 
 impl Spool {
@@ -182,6 +184,11 @@ impl Spool {
     /// Where the command line leaves what it asks.
     pub fn asks_dir(&self) -> PathBuf {
         self.dir.join("asks")
+    }
+
+    /// Where the daemon keeps which streams it runs.
+    pub fn streams_dir(&self) -> PathBuf {
+        self.dir.join("streams")
     }
 
     /// Outcomes on their way to a log host. The daemon has one of these, and no more.

@@ -124,3 +124,41 @@ fn daemons_killed_at_random_moments_end_well() {
         assert_eq!(lab.target.state(ZONE).as_deref(), Some("running"));
     }
 }
+
+/// The kernel ends a hanging `zfs receive` with its daemon only where there are process contracts. Here the next one does.
+#[test]
+fn a_receive_that_outlives_its_daemon_is_ended_by_the_next() {
+    let lab = Lab::new();
+    let hang = json!({"do": "hang", "bytes": 20_000});
+    lab.target
+        .fault(&json!({"command": "zfs", "contains": ["receive", "tank/mysql"], "call": 1, "action": hang}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    lab.submit(&Request::new());
+    wait("the receive to be under way", || {
+        lab.target.datasets().iter().any(|name| name.ends_with("tank/mysql")).then_some(())
+    });
+    let streams = lab.target.jobs("streams");
+    let [pid] = &streams[..] else { panic!("{streams:?}") };
+    let runs = || {
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.contains("receive") && line.contains("tank/mysql")
+    };
+    lab.target.kill();
+    assert!(runs(), "it has ended by itself");
+    lab.target.start();
+    wait("the next daemon to be ready", || {
+        let told = lab.target.told();
+        (told.matches("event=ready").count() == 2).then_some(())
+    });
+    assert!(!runs(), "it still runs");
+    let told = lab.target.told();
+    let orphan = told.find("event=orphan").expect("it was not told");
+    assert!(Some(orphan) < told.rfind("event=ready"), "a job may have gone on before: {told}");
+    let line = told[orphan..].lines().next().unwrap_or_default();
+    assert!(line.contains(&format!("pid={pid} command=\"zfs receive ")), "{line}");
+    lab.outcomes();
+    assert_outcomes(&lab, "ok", &[]);
+    before.assert_moved(&lab.source, &lab.target);
+    assert_eq!(lab.target.jobs("streams"), Vec::<String>::new());
+}

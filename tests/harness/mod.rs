@@ -55,6 +55,8 @@ pub struct Scene {
     daemons: [Option<Child>; 2],
     /// How often each daemon was started.
     pub starts: [u32; 2],
+    /// A daemon that comes after one that was killed does not learn which streams that one ran.
+    pub forget_streams: bool,
     before: [Snapshot; 2],
 }
 
@@ -83,6 +85,7 @@ impl Scene {
             dir,
             daemons: [None, None],
             starts: [0, 0],
+            forget_streams: false,
             before: [const { Snapshot { zone: None, autoboot: None, datasets: Vec::new(), picture: None } };
                 2],
         };
@@ -230,6 +233,9 @@ impl Scene {
             if let Some(status) = self.reap(i) {
                 if status.signal() != Some(9) {
                     return Err(format!("zmigrated on {host} ended with {status}"));
+                }
+                if self.forget_streams {
+                    visible(&self.spool(i, "streams")).iter().for_each(|file| drop(fs::remove_file(file)));
                 }
                 self.start_daemon(i);
             }

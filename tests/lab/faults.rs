@@ -71,9 +71,12 @@ pub enum Action {
         #[serde(default)]
         after_effect: bool,
     },
-    /// Never answers, without effect. One whose caller is gone gives up within a minute, so that no lab
-    /// leaves processes behind for good.
-    Hang,
+    /// Never answers, without effect, or with a stream half through. One whose caller is gone gives up within a
+    /// minute, so that no lab leaves processes behind for good.
+    Hang {
+        /// How much of a stream passes first; none: it does not even begin.
+        bytes: Option<u64>,
+    },
     /// SIGKILL to itself: `zfs send` and `zfs receive` after `bytes` of the stream, all others after the
     /// effect and before any answer.
     DieHalfway {
@@ -273,7 +276,11 @@ impl Struck<'_> {
                 }
                 Ok(*status)
             }
-            Action::Hang => Ok(hang()),
+            Action::Hang { bytes } => {
+                // Lives until we end, with its end of our pipe.
+                let _begun = bytes.map(|bytes| self.halfway(bytes)).transpose()?;
+                Ok(hang())
+            }
             Action::Lie => {
                 if self.streams_in() {
                     io::copy(&mut io::stdin().lock(), &mut io::sink())?;
@@ -398,7 +405,14 @@ mod tests {
 
     fn rule(command: &str, contains: &[&str], call: Option<u64>) -> Rule {
         let contains = contains.iter().map(|&part| part.to_owned()).collect();
-        Rule { command: command.into(), contains, call, action: Action::Hang, seen: 0, fired: false }
+        Rule {
+            command: command.into(),
+            contains,
+            call,
+            action: Action::Hang { bytes: None },
+            seen: 0,
+            fired: false,
+        }
     }
 
     fn args(words: &[&str]) -> Vec<String> {
@@ -411,7 +425,10 @@ mod tests {
         assert_eq!(choose(&mut rules, "zfs", &args(&["receive", "data/tank"])), None);
         assert_eq!(choose(&mut rules, "zfs", &args(&["list", "data/tank"])), None);
         assert_eq!(choose(&mut rules, "zpool", &args(&["receive", "tank"])), None);
-        assert_eq!(choose(&mut rules, "zfs", &args(&["receive", "data/tank"])), Some(Action::Hang));
+        assert_eq!(
+            choose(&mut rules, "zfs", &args(&["receive", "data/tank"])),
+            Some(Action::Hang { bytes: None })
+        );
         assert_eq!(choose(&mut rules, "zfs", &args(&["receive", "data/tank"])), None);
         assert!(rules[0].fired);
         assert_eq!(rules[0].seen, 3);
@@ -420,9 +437,9 @@ mod tests {
     #[test]
     fn any_command_counts_for_the_star_even_when_another_rule_strikes() {
         let mut rules = [rule("zfs", &[], None), rule("*", &[], Some(3))];
-        assert_eq!(choose(&mut rules, "zfs", &args(&["list"])), Some(Action::Hang));
+        assert_eq!(choose(&mut rules, "zfs", &args(&["list"])), Some(Action::Hang { bytes: None }));
         assert_eq!(choose(&mut rules, "uname", &args(&["-a"])), None);
-        assert_eq!(choose(&mut rules, "uname", &args(&["-a"])), Some(Action::Hang));
+        assert_eq!(choose(&mut rules, "uname", &args(&["-a"])), Some(Action::Hang { bytes: None }));
     }
 
     #[test]
