@@ -103,6 +103,7 @@ impl Killer {
     pub(super) fn await_end(&self) {
         let pid = *self.pid.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(pid) = pid.and_then(|pid| libc::id_t::try_from(pid).ok()) else { return };
+        // nix has no waitid for illumos and Solaris.
         loop {
             // SAFETY: all-zero bytes are a valid `siginfo_t`, a plain C struct of integers and pointers.
             let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };

@@ -181,8 +181,7 @@ impl Programs {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        let shown = one_line(&argv.brief());
-        Contract::start(&mut command, terms, self.keep.as_deref().map(|dir| (dir, &*shown)))
+        Contract::start(&mut command, terms, self.keep.as_deref().map(|dir| (dir, argv)))
             .map(|(child, contract)| Living::new(child, contract))
             .map_err(|source| RunError::Spawn { argv: argv.clone(), source })
     }

@@ -9,6 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Id, system};
+use crate::cmd::argv::Argv;
+use crate::cmd::output::one_line;
 
 /// The file of a stream; removed when dropped.
 #[derive(Debug)]
@@ -16,9 +18,9 @@ pub(super) struct Kept(PathBuf);
 
 impl Kept {
     /// Writes it. `None` where it can't be: then the stream runs all the same, and no one will find it.
-    pub(super) fn write(dir: &Path, id: &Id, command: &str) -> Option<Self> {
+    pub(super) fn write(dir: &Path, id: &Id, argv: &Argv) -> Option<Self> {
         let path = dir.join(id.number.to_string());
-        fs::write(&path, format!("{id} {command}\n")).ok().map(|()| Self(path))
+        fs::write(&path, format!("{id} {}\n", one_line(&argv.brief()))).ok().map(|()| Self(path))
     }
 }
 
@@ -90,7 +92,8 @@ mod tests {
     fn sleeper(dir: &Path, terms: Terms) -> (std::process::Child, Contract) {
         let mut command = Command::new("sleep");
         command.arg("1000").stdin(Stdio::null()).process_group(0);
-        Contract::start(&mut command, terms, Some((dir, "zfs receive -u data/db@m"))).unwrap()
+        let argv = Argv::new("zfs").args(["receive", "-u", "data/db@m"]);
+        Contract::start(&mut command, terms, Some((dir, &argv))).unwrap()
     }
 
     fn files(dir: &Path) -> usize {

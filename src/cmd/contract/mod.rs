@@ -21,6 +21,8 @@ use std::io;
 use std::path::Path;
 use std::process::{Child, Command};
 
+use super::argv::Argv;
+
 #[cfg(not(any(target_os = "illumos", target_os = "solaris")))]
 #[path = "group.rs"]
 mod system;
@@ -77,11 +79,11 @@ impl Contract {
     pub(super) fn start(
         command: &mut Command,
         terms: Terms,
-        keep: Option<(&Path, &str)>,
+        keep: Option<(&Path, &Argv)>,
     ) -> io::Result<(Child, Self)> {
         let (child, id) = system::start(command, terms)?;
         let kept = match (&id, terms, keep) {
-            (Some(id), Terms::Stream, Some((dir, shown))) => kept::Kept::write(dir, id, shown),
+            (Some(id), Terms::Stream, Some((dir, argv))) => kept::Kept::write(dir, id, argv),
             _ => None,
         };
         Ok((child, Self { id, kept }))

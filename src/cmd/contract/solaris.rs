@@ -6,8 +6,9 @@
 //! there (`posix_spawn` in libc's spawn.c), so nothing has to be done about it. exec clears the child's copy of the template
 //! (`exec_common` in exec.c).
 //!
-//! Never run by anything in this repository, only type-checked: there is no Solaris here. The files named are illumos-gate's; that
-//! Oracle Solaris 11.4 does the same is assumed from its manual pages. The terms are those of `init_template` in zoneadmd.c and zlogin.c.
+//! Never run by anything in this repository, only type-checked: there is no Solaris here. The files named are illumos-gate's, and the
+//! terms those of `init_template` in its zoneadmd.c and zlogin.c. That Oracle Solaris 11.4, with the same manual pages, does the same is
+//! unverified.
 
 use std::fs;
 use std::io;
