@@ -307,9 +307,13 @@ fn fill(file: &Path) -> Result<()> {
 /// top: a reservation for something else races with what is still being written.
 fn fill_pool(stage: &mut Stage, _: &mut Dice) -> Result<()> {
     half_way(stage)?;
+    // What is used grows by whole transaction groups, also between the two commands: then the quota is too small to be taken.
     let target = &stage.hosts[1];
-    let used: u64 = target.ask("zfs", &["get", "-Hp", "-o", "value", "used", "data"])?.trim().parse()?;
-    target.ask("zfs", &["set", &format!("quota={}", used + (1 << 20)), "data"])?;
+    let limit = || -> Result<()> {
+        let used: u64 = target.ask("zfs", &["get", "-Hp", "-o", "value", "used", "data"])?.trim().parse()?;
+        target.ask("zfs", &["set", &format!("quota={}", used + (1 << 20)), "data"]).map(drop)
+    };
+    wait_for("the pool to take a quota", PATIENCE, || limit().is_ok())?;
     change(stage, &Change::Join)?;
     let complained = complaint(stage, 1);
     let ended = stage.outcomes(0).pop();
