@@ -97,8 +97,9 @@ fn put_answer(
     Ok(inbox.put(Answer::NAME, &message::seal(id, answer))?)
 }
 
-/// A job that is over: the same answer as before.
+/// A job that is over: the same answer as before, and no room for its images.
 fn answer_again(job: &Job, inbox: &JobBox) -> anyhow::Result<()> {
+    inbox.remove_images();
     let asks = inbox.has(Ack::NAME) || inbox.has(Withdraw::NAME) || inbox.has(Handoff::NAME);
     if asks {
         let known = job.verdict.clone().unwrap_or_default();

@@ -344,6 +344,10 @@ pub fn await_ack(at: &At<'_>) -> Result<Done, StepError> {
     let inbox = inbox(at.config, at.job)?;
     put_result(at, false)?;
     let returned = at.job.cause().is_some();
+    if returned {
+        // The room on our scratch is not for the source to give back: it may be gone.
+        inbox.remove_images();
+    }
     let acked = read::<Ack>(at, &inbox)?.is_some()
         || returned
             && (!inbox.is_there()
