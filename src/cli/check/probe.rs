@@ -7,8 +7,7 @@ use crate::cli::clock;
 use crate::cmd::Programs;
 use crate::config::Transport;
 use crate::job::name::{HostName, JobId, ZoneName};
-use crate::transport::TransportError;
-use crate::transport::dropbox::Dropbox;
+use crate::transport::{Dropbox, TransportError};
 
 /// The longest that all of it may take; ssh itself gives up sooner where nobody answers.
 const PATIENCE: Duration = Duration::from_secs(60);
