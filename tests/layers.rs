@@ -91,11 +91,10 @@ const KNOWS: &[Row] = &[
             ("job::name", "names"),
             ("spool", "asks the daemon by files, reads journals"),
             ("config", "loads it"),
-            ("transport::directory", "`plan` offers, `check` looks whether a peer can be reached"),
-            ("transport::Dropbox", "`plan` over whatever the peer is reached by"),
+            ("transport::Dropbox", "`plan` offers, `check` probes, over whatever the peer is reached by"),
             ("transport::arrivals", "`check` judges a dropbox as the daemon does"),
             ("transport::guard", "`check` names what sshd would refuse on the way to it"),
-            ("transport::TransportError", "why the peer of a `plan` can't be asked"),
+            ("transport::TransportError", "why a peer can't be asked or probed"),
             ("host::survey", "`plan` looks at the zone, as the source's first step does"),
             ("host::plan", "`plan` shows the commands"),
             (

@@ -183,6 +183,13 @@ pub fn entry_name(stem: &str, number: u32) -> String {
     format!("{stem}.{number:06}.entry")
 }
 
+/// Is this the name of a part or of an entry, whole or (with a dot before it) half-put?
+pub fn is_image_file(name: &str) -> bool {
+    let part = name.strip_suffix(".entry").unwrap_or(name);
+    let number = part.rsplit_once('.').map_or("", |(_, number)| number);
+    number.len() == 6 && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +200,16 @@ mod tests {
 
     fn job() -> JobId {
         JobId::new("z-20070518T033600Z-7f3a").unwrap()
+    }
+
+    #[test]
+    fn parts_and_entries_are_told_from_messages() {
+        for name in [part_name("db@m", 1), entry_name("db@m", 999_999), format!(".{}", part_name("db", 0))] {
+            assert!(is_image_file(&name), "{name}");
+        }
+        for name in ["offer", ".offer", "withdraw", "db@m.12345", "db@m.entry", "db@m.00000x", ""] {
+            assert!(!is_image_file(name), "{name}");
+        }
     }
 
     #[test]

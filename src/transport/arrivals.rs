@@ -189,6 +189,13 @@ impl JobBox {
         }
     }
 
+    /// Takes away all files of such names; those that can't be are passed over.
+    pub fn remove_all(&self, such: fn(&str) -> bool) {
+        let entries = fs::read_dir(&self.inbox).into_iter().flatten();
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.filter(|name| such(name)).for_each(|name| self.remove(&name));
+    }
+
     /// Puts a message: visible whole or not at all, on disk when this returns. May be repeated.
     ///
     /// # Errors

@@ -1,5 +1,9 @@
 //! Hosts that are away for a while, and two zones at once.
 
+use std::fs;
+
+use serde_json::json;
+
 use crate::lab::ends::{Before, assert_outcomes};
 use crate::lab::{Lab, Request, ZONE, wait};
 
@@ -46,6 +50,26 @@ fn a_target_that_goes_away_during_the_send() {
 #[test]
 fn a_target_that_goes_away_behind_the_handoff() {
     target_away("handed-off", "");
+}
+
+#[test]
+fn a_source_that_is_gone_for_good_leaves_no_image_on_the_targets_scratch() {
+    let lab = Lab::new();
+    let text = "cannot receive: out of space";
+    lab.target.fault(&json!({"command": "zfs", "contains": ["receive"], "action": {"do": "fail", "text": text, "status": 1}}));
+    lab.start();
+    let job = lab.submit(&Request::new());
+    let inbox = lab.target.dropbox().join("in").join(&job);
+    let images = || {
+        let entries = fs::read_dir(&inbox).into_iter().flatten().flatten();
+        entries.filter(|entry| entry.file_name().to_string_lossy().contains('@')).count()
+    };
+    wait("images", || (images() > 0).then_some(()));
+    lab.source.kill();
+    lab.target.ask(&["cancel", &job]);
+    lab.target.wait_event(&job, "result-failed", "");
+    wait("no image", || (images() == 0).then_some(()));
+    assert!(inbox.is_dir(), "the words are for the source to take away");
 }
 
 #[test]
