@@ -5,7 +5,7 @@
 //! scripts see its own `/etc`, `/opt` and `/var`, and the doubles of SMF's commands on their path.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -92,7 +92,11 @@ impl Target {
         let said = self.state.join("said");
         let out = fs::File::create(&said).unwrap();
         let mut child = command.stdout(out.try_clone().unwrap()).stderr(out).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        // A script that does not read its list may have ended by now.
+        match child.stdin.take().unwrap().write_all(stdin.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => panic!("{error}"),
+            _ => {}
+        }
         let status = child.wait().unwrap();
         (status.code(), fs::read_to_string(said).unwrap())
     }
