@@ -27,8 +27,9 @@ use zmigrate::log::{Ending, Outcome};
 use zmigrate::{cli, job};
 
 /// Pages of others that ours refer to, by illumos's and Solaris 11.4's sections.
-const OTHERS: [&str; 24] = [
+const OTHERS: [&str; 25] = [
     "attributes.7",
+    "auths.1",
     "cat.1",
     "privileges.7",
     "smf.7",

@@ -32,6 +32,7 @@ pub mod loghost;
 pub mod offers;
 pub mod perform;
 pub mod report;
+pub mod rights;
 pub mod transfer;
 pub mod wake;
 pub mod words;

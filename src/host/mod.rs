@@ -25,6 +25,7 @@ pub mod plan;
 pub mod properties;
 pub mod quarantine;
 pub mod receive;
+pub mod rights;
 pub mod route;
 pub mod send;
 pub mod source;
