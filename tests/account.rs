@@ -246,17 +246,18 @@ fn check_says_what_sshd_would_refuse_and_sshd_does_refuse_it() {
     sshd.lets_in(true);
     let chmod = |path: &str, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let dropbox = "/srv/zmigrate/dropbox/zhost1";
-    for (path, wrong, right) in [
-        ("/srv", 0o1777, 0o755),
-        ("/srv/zmigrate", 0o775, 0o755),
-        (dropbox, 0o757, 0o755),
-        ("/etc/opt/zmigrate/keys", 0o777, 0o755),
-        ("/etc/opt/zmigrate/keys", 0o700, 0o755),
+    let (no_root, no_key) = ("127.0.0.1:/ can't be reached: ", "on 127.0.0.1 does not let us in ");
+    for (path, wrong, right, sender_says) in [
+        ("/srv", 0o1777, 0o755, no_root),
+        ("/srv/zmigrate", 0o775, 0o755, no_root),
+        (dropbox, 0o757, 0o755, no_root),
+        ("/etc/opt/zmigrate/keys", 0o777, 0o755, no_key),
+        ("/etc/opt/zmigrate/keys", 0o700, 0o755, no_key),
     ] {
         chmod(path, wrong);
         inside.assert_checked(&[path]);
         sshd.lets_in(false);
-        inside.assert_sender_checked(&sshd, &["no login at 127.0.0.1: "]);
+        inside.assert_sender_checked(&sshd, &[sender_says]);
         chmod(path, right);
         inside.assert_checked(&[]);
         sshd.lets_in(true);

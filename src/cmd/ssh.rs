@@ -38,6 +38,8 @@ pub struct HostKey {
     pub kind: String,
     /// `SHA256:…`; empty if ssh did not say.
     pub fingerprint: String,
+    /// The file that has another key for the host, of a changed one, if ssh named it.
+    pub against: Option<String>,
 }
 
 /// Where ssh finds the keys of an agent, if zmigrated was started with one.
@@ -60,7 +62,7 @@ impl Destination {
             .args(["-l", &self.user, "-s", &self.address, "sftp"])
     }
 
-    /// The file that a new host key belongs in: the first of a `UserKnownHostsFile`, or ssh's own.
+    /// The file that a new host key belongs in: the first of a `UserKnownHostsFile`, or the host's own, as `zmigrate peer` has it.
     fn known_hosts<'a>(&'a self) -> &'a str {
         let file = |option: &'a str| -> Option<&'a str> {
             const KEY: &str = "userknownhostsfile";
@@ -69,7 +71,7 @@ impl Destination {
             let files = key.eq_ignore_ascii_case(KEY).then(|| value.trim_start_matches([' ', '=']))?;
             files.split_whitespace().next()
         };
-        self.options.iter().find_map(|option| file(option)).unwrap_or("~/.ssh/known_hosts")
+        self.options.iter().find_map(|option| file(option)).unwrap_or("/etc/ssh/ssh_known_hosts")
     }
 }
 
@@ -82,6 +84,7 @@ pub fn refusal(stderr: &str) -> Refusal {
         host: host.to_owned(),
         kind: kind.to_owned(),
         fingerprint: lines().find_map(fingerprint).map(shown).unwrap_or_default(),
+        against: None,
     };
     for line in lines() {
         // "No ED25519 host key is known for [127.0.0.1]:22822 and you have requested strict checking."
@@ -99,7 +102,8 @@ pub fn refusal(stderr: &str) -> Refusal {
             && is_host(host)
         {
             let kind = lines().find_map(|l| l.strip_prefix("The fingerprint for the ")?.split(' ').next());
-            return Refusal::ChangedKey(key(host, kind.filter(|kind| is_kind(kind)).unwrap_or_default()));
+            let key = key(host, kind.filter(|kind| is_kind(kind)).unwrap_or_default());
+            return Refusal::ChangedKey(HostKey { against: lines().find_map(offending), ..key });
         }
     }
     // "zmsftp@127.0.0.1: Permission denied (publickey,keyboard-interactive)."
@@ -134,6 +138,12 @@ fn strip_kind(line: &str) -> Option<&str> {
 fn fingerprint(line: &str) -> Option<&str> {
     let shown = line.strip_prefix("debug1: Server host key: ").and_then(|rest| rest.split(' ').nth(1));
     shown.or_else(|| line.starts_with("SHA256:").then(|| line.trim_end_matches('.')))
+}
+
+/// "Offending ED25519 key in /root/.ssh/known_hosts:3"
+fn offending(line: &str) -> Option<String> {
+    let (_, place) = line.strip_prefix("Offending ")?.split_once(" key in ")?;
+    place.rsplit_once(':').map(|(file, _)| file.to_owned())
 }
 
 /// What `-v` says besides, and what is said at each end.
@@ -173,10 +183,11 @@ impl Refusal {
                 key.add(file),
             ),
             Self::ChangedKey(key) => format!(
-                "{} shows another ssh host key than before, {}: it was installed anew, or somebody stands between; on its console compare it with `{}`; if it is the same, here, as the user of zmigrated: `ssh-keygen -f {file} -R {}` and `{}`",
+                "{} shows another ssh host key than before, {}: it was installed anew, or somebody stands between; on its console compare it with `{}`; if it is the same, here, as the user of zmigrated: `ssh-keygen -f {} -R {}` and `{}`",
                 key.host,
                 key.shown(),
                 key.look(),
+                key.against.as_deref().map_or_else(|| file.to_owned(), quoted),
                 quoted(&key.host),
                 key.add(file),
             ),
@@ -234,6 +245,7 @@ mod tests {
             host: "[127.0.0.1]:22822".to_owned(),
             kind: "ED25519".to_owned(),
             fingerprint: "SHA256:tA8pFRV50Mb7mf45rnrDDgjcnidrDj6n6hsXwIaVTnI".to_owned(),
+            against: None,
         }
     }
 
@@ -252,7 +264,10 @@ mod tests {
     fn ssh_says_why() {
         for (stderr, expected) in [
             (sample!("ssh/unknown_key"), Refusal::UnknownKey(key())),
-            (sample!("ssh/changed_key"), Refusal::ChangedKey(key())),
+            (
+                sample!("ssh/changed_key"),
+                Refusal::ChangedKey(HostKey { against: Some("/root/.ssh/known_hosts".to_owned()), ..key() }),
+            ),
             (
                 sample!("ssh/no_login"),
                 Refusal::NoLogin(
@@ -320,12 +335,17 @@ mod tests {
             assert!(said.contains(part), "{said}");
         }
         let plain = HostKey { host: "zhost2".to_owned(), ..key() };
-        let said = Refusal::ChangedKey(plain).advice(&to(&["-o", "Port=22"]));
-        for part in [
-            "`ssh-keygen -f ~/.ssh/known_hosts -R zhost2`",
-            "`ssh-keyscan -t ed25519 zhost2 >> ~/.ssh/known_hosts`",
-        ] {
-            assert!(said.contains(part), "{said}");
+        for (against, file) in
+            [(None, "/etc/ssh/ssh_known_hosts"), (Some("/root/.ssh/known_hosts"), "/root/.ssh/known_hosts")]
+        {
+            let key = HostKey { against: against.map(str::to_owned), ..plain.clone() };
+            let said = Refusal::ChangedKey(key).advice(&to(&["-o", "Port=22"]));
+            for part in [
+                &format!("`ssh-keygen -f {file} -R zhost2`"),
+                "`ssh-keyscan -t ed25519 zhost2 >> /etc/ssh/ssh_known_hosts`",
+            ] {
+                assert!(said.contains(part), "{said}");
+            }
         }
     }
 
@@ -335,8 +355,8 @@ mod tests {
             ("-oUserKnownHostsFile=/k", "/k"),
             ("UserKnownHostsFile /k /l", "/k"),
             ("userknownhostsfile = /k", "/k"),
-            ("IdentityFile=/k", "~/.ssh/known_hosts"),
-            ("é", "~/.ssh/known_hosts"),
+            ("IdentityFile=/k", "/etc/ssh/ssh_known_hosts"),
+            ("é", "/etc/ssh/ssh_known_hosts"),
         ] {
             assert_eq!(to(&["-o", option]).known_hosts(), file, "{option}");
         }

@@ -10,6 +10,7 @@ use super::{dropboxes, jobs, perform, words};
 use crate::config::Config;
 use crate::host::live::Live;
 use crate::job::event::Event;
+use crate::job::layout::is_image_file;
 use crate::job::message::{
     self, Ack, Answer, Failure, Handoff, MAX_MESSAGE, Message, Offer, Reply, Verdict, Withdraw,
 };
@@ -99,7 +100,7 @@ fn put_answer(
 
 /// A job that is over: the same answer as before, and no room for its images.
 fn answer_again(job: &Job, inbox: &JobBox) -> anyhow::Result<()> {
-    inbox.remove_images();
+    inbox.remove_all(is_image_file);
     let asks = inbox.has(Ack::NAME) || inbox.has(Withdraw::NAME) || inbox.has(Handoff::NAME);
     if asks {
         let known = job.verdict.clone().unwrap_or_default();

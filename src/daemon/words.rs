@@ -10,6 +10,7 @@ use super::perform::{self, At, Memory, dropbox, inbox, nothing_accepted, place, 
 use crate::host::check::{Check, Judgement, ScratchRoom, gather, reservation};
 use crate::host::{Done, StepError};
 use crate::job::event::{Cause, Event};
+use crate::job::layout::is_image_file;
 use crate::job::message::{
     self, Ack, Answer, Handoff, MAX_MESSAGE, Message, Offer, Receipt, Reply, Revoked, Verdict, Withdraw,
 };
@@ -346,7 +347,7 @@ pub fn await_ack(at: &At<'_>) -> Result<Done, StepError> {
     let returned = at.job.cause().is_some();
     if returned {
         // The room on our scratch is not for the source to give back: it may be gone.
-        inbox.remove_images();
+        inbox.remove_all(is_image_file);
     }
     let acked = read::<Ack>(at, &inbox)?.is_some()
         || returned

@@ -14,7 +14,6 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::TransportError;
 use super::guard::{self, Flaw, Owners, Seen};
-use crate::job::layout::is_image_file;
 use crate::job::name::JobId;
 use crate::spool::durable;
 use crate::spool::read::{self, ReadError};
@@ -190,11 +189,11 @@ impl JobBox {
         }
     }
 
-    /// Takes away the images of a job that is over: nobody reads them any more, and a peer that is gone will not come for them.
-    pub fn remove_images(&self) {
+    /// Takes away all files of such names; those that can't be are passed over.
+    pub fn remove_all(&self, such: fn(&str) -> bool) {
         let entries = fs::read_dir(&self.inbox).into_iter().flatten();
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        names.filter(|name| is_image_file(name)).for_each(|name| self.remove(&name));
+        names.filter(|name| such(name)).for_each(|name| self.remove(&name));
     }
 
     /// Puts a message: visible whole or not at all, on disk when this returns. May be repeated.

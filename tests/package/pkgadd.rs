@@ -5,10 +5,9 @@
 //! scripts see its own `/etc`, `/opt` and `/var`, and the doubles of SMF's commands on their path.
 
 use std::fs;
-use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// Doubles of svcs, svcadm, svcprop, pgrep, zonename.
 pub fn doubles() -> PathBuf {
@@ -74,6 +73,9 @@ impl Target {
         text = text.replace("/lib/svc/share/smf_include.sh", &include.display().to_string());
         let copy = self.state.join("script");
         fs::write(&copy, text).unwrap();
+        // From a file: a script that reads nothing may be over before a pipe is written.
+        let given = self.state.join("stdin");
+        fs::write(&given, stdin).unwrap();
         let mut command = Command::new("/bin/sh");
         command
             .arg(&copy)
@@ -84,20 +86,14 @@ impl Target {
             .env("SMF_FMRI", "svc:/application/zmigrate:default")
             .env("PKGINST", "ZMGRzmigrate")
             .env("BASEDIR", if self.live { Path::new("/") } else { &self.root })
-            .stdin(Stdio::piped());
+            .stdin(fs::File::open(&given).unwrap());
         if !self.live {
             command.env("PKG_INSTALL_ROOT", &self.root);
         }
         // To a file: a daemon that stays would keep a pipe open.
         let said = self.state.join("said");
         let out = fs::File::create(&said).unwrap();
-        let mut child = command.stdout(out.try_clone().unwrap()).stderr(out).spawn().unwrap();
-        // A script that does not read its list may have ended by now.
-        match child.stdin.take().unwrap().write_all(stdin.as_bytes()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => panic!("{error}"),
-            _ => {}
-        }
-        let status = child.wait().unwrap();
+        let status = command.stdout(out.try_clone().unwrap()).stderr(out).status().unwrap();
         (status.code(), fs::read_to_string(said).unwrap())
     }
 

@@ -5,6 +5,7 @@ mod boot;
 mod finding;
 mod loghost;
 mod places;
+mod probe;
 mod receiving;
 mod sending;
 
@@ -20,8 +21,7 @@ use crate::cmd::zfs::Zfs;
 use crate::cmd::zonename::zonename;
 use crate::config::{Config, Transport};
 use crate::job::fault::Faults;
-use crate::job::name::{HostName, JobId, ZoneName};
-use crate::transport::directory::Directory;
+use crate::job::name::HostName;
 
 use super::clock;
 use super::context::{Context, print, print_json};
@@ -95,9 +95,13 @@ fn look(context: &Context, findings: &mut Vec<Finding>) {
     }
     findings.extend(loghost::loghost(config, clock::now()));
     for (peer, reached_by) in &config.peers {
-        match &reached_by.transport {
-            Transport::Directory { dropbox } => findings.push(dropbox_of(peer, dropbox)),
+        let at = &reached_by.transport;
+        let ready = match at {
+            Transport::Directory { .. } => true,
             Transport::Sftp(sftp) => sending::look(&programs, peer, sftp, findings),
+        };
+        if ready {
+            findings.push(probe::look(&programs, peer, at));
         }
     }
     for (peer, accept) in &config.accept {
@@ -177,32 +181,6 @@ fn global_zone(programs: &Programs) -> Finding {
     }
 }
 
-/// Whether a peer's dropbox can be reached and written: by doing it.
-fn dropbox_of(peer: &HostName, dropbox: &Path) -> Finding {
-    let what = format!("peer {peer}");
-    let remedy = format!("mount it, or see that zmigrated runs on {peer} with an [accept.…] for this host");
-    // Only the dropbox itself is looked at; the job is one that never was.
-    let probe = ZoneName::new("probe").map(|zone| JobId::for_zone(&zone, clock::now(), 0));
-    let reached = match &probe {
-        Ok(job) => Directory::new(dropbox, job).reach().map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    if let Err(why) = reached {
-        return Finding::fault(what, why, remedy);
-    }
-    // A dot name: nobody over there looks at it.
-    let file = dropbox.join("in").join(format!(".zmigrate-check-{}", std::process::id()));
-    let written = fs::OpenOptions::new().write(true).create_new(true).open(&file);
-    match written.map(drop).and_then(|()| fs::remove_file(&file)) {
-        Ok(()) => Finding::ok(what, format!("{} can be reached and written", dropbox.display())),
-        Err(error) => Finding::fault(
-            what,
-            format!("{} can't be written: {error}", dropbox.join("in").display()),
-            format!("let root of this host write there: on {peer}, share it with root= for this host"),
-        ),
-    }
-}
-
 /// Whether the datasets that a peer's zones may land in are there.
 fn datasets(peer: &HostName, names: &[&str], programs: &Programs, findings: &mut Vec<Finding>) {
     let what = format!("accept {peer}");
@@ -221,22 +199,5 @@ fn datasets(peer: &HostName, names: &[&str], programs: &Programs, findings: &mut
             }
         }
         Err(error) => findings.push(Finding::fault(what, error.to_string(), "see that zfs works here")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dropbox_is_probed_and_left_as_it_was() {
-        let tmp = tempfile::tempdir().unwrap();
-        let peer = HostName::new("zhost2").unwrap();
-        assert_eq!(dropbox_of(&peer, tmp.path()).level, Level::Fault);
-        for side in ["in", "out"] {
-            fs::create_dir(tmp.path().join(side)).unwrap();
-        }
-        assert_eq!(dropbox_of(&peer, tmp.path()).level, Level::Ok);
-        assert_eq!(fs::read_dir(tmp.path().join("in")).unwrap().count(), 0);
     }
 }

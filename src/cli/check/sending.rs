@@ -1,63 +1,38 @@
-//! Whether this host can log in at a peer and put files into its dropbox there: ssh, key, host key, and at last by
-//! doing it.
+//! What a login at a peer needs on this side: ssh, a key, the peer's host key.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::unistd::User;
 
 use super::finding::{Finding, Level};
 use crate::cmd::Programs;
 use crate::cmd::settings::Settings;
-use crate::cmd::ssh::{self, Destination};
 use crate::cmd::ssh_config;
 use crate::config::Sftp;
 use crate::job::name::HostName;
 
-/// The longest that a login may take; ssh itself gives up sooner where nobody answers.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Looks at everything that a login needs on this side, and logs in.
-pub fn look(programs: &Programs, peer: &HostName, sftp: &Sftp, findings: &mut Vec<Finding>) {
+/// Looks at everything that a login needs here; says whether it may be tried.
+pub fn look(programs: &Programs, peer: &HostName, sftp: &Sftp, findings: &mut Vec<Finding>) -> bool {
     let what = format!("peer {peer}");
     if !programs.has("ssh") {
         let remedy = "add its directory to [commands] path, or install OpenSSH's client";
         findings.push(Finding::fault(what, "no ssh found", remedy));
-        return;
+        return false;
     }
     let settings = match ssh_config::effective(programs, &sftp.ssh_options, &sftp.user, &sftp.address) {
         Ok(settings) => settings,
         Err(error) => {
             let remedy = format!("see ssh_options in [peer.{peer}], and ssh's own configuration");
             findings.push(Finding::fault(what, error.to_string(), remedy));
-            return;
+            return false;
         }
     };
     let before = [key(&what, peer, &settings), host_key(programs, &what, peer, &settings)];
-    let hopeless = before.iter().any(|finding| finding.level == Level::Fault);
+    let ready = before.iter().all(|finding| finding.level != Level::Fault);
     findings.extend(before);
-    if !hopeless {
-        findings.push(login(programs, &what, peer, sftp));
-    }
-}
-
-/// Whether the peer lets us in, to its SFTP server: it is asked for nothing and ends at once.
-fn login(programs: &Programs, what: &str, peer: &HostName, sftp: &Sftp) -> Finding {
-    let to = Destination::from(sftp);
-    match programs.run(&to.sftp().within(PATIENCE)) {
-        Ok(output) if output.status.is_ok() => {
-            Finding::ok(what, format!("{} lets {} in", sftp.address, sftp.user))
-        }
-        Ok(output) => {
-            let says = format!("no login at {}: {}", sftp.address, ssh::refusal(&output.stderr).advice(&to));
-            Finding::fault(what, says, format!("zmigrate check on {peer} says what is missing there"))
-        }
-        Err(error) => {
-            Finding::fault(what, error.to_string(), format!("see that {} can be reached", sftp.address))
-        }
-    }
+    ready
 }
 
 /// One of the keys that ssh would offer must be there, and nobody else's to read.
@@ -128,6 +103,7 @@ mod tests {
     use super::*;
     use crate::cmd::settings::parse;
     use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
 
     fn peer() -> HostName {
         "zhost2".parse().unwrap()

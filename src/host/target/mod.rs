@@ -1,0 +1,137 @@
+//! Target: from the handoff to the running zone, in the order that ZFS and zoneadm allow.
+//!
+//! Each step looks first: a rename that is done, a zone that is attached is not done again. "Ours" is a dataset
+//! whose final snapshot has the journaled guid, and a zone whose zonepath is this job's; anything else
+//! under these names makes the step fail for good, and the job goes back. First the datasets ([`datasets`]), then the
+//! zone ([`zone`]).
+
+mod datasets;
+mod zone;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{Done, StepError, check, quarantine, route};
+use crate::cmd::zfs::{Fault, Zfs, argv};
+use crate::cmd::zoneadm::ZoneLine;
+use crate::cmd::{Programs, zoneadm};
+use crate::config::Accept;
+use crate::job::event::Event;
+use crate::job::layout::{Layout, Placed};
+use crate::job::name::{DatasetName, Guid};
+use crate::job::record::Job;
+use crate::job::step::Install;
+
+/// What installing needs to know.
+pub struct Target<'a> {
+    /// Where commands are found.
+    pub programs: &'a Programs,
+    /// The job.
+    pub job: &'a Job,
+    /// Where everything goes.
+    pub layout: &'a Layout,
+    /// What the peer may.
+    pub accept: &'a Accept,
+    /// A directory of ours for the zonecfg script.
+    pub work: &'a Path,
+}
+
+impl Target<'_> {
+    /// The zonepath here.
+    pub fn zonepath(&self) -> &str {
+        zonepath(self.job)
+    }
+
+    /// The zone here, if it is this job's.
+    ///
+    /// # Errors
+    /// Permanent when the name belongs to another zone.
+    pub fn zone(&self) -> Result<Option<ZoneLine>, StepError> {
+        let zone = self.job.zone();
+        match zoneadm::zone(self.programs, zone)? {
+            Some(line) if line.zonepath != Path::new(self.zonepath()) => Err(StepError::permanent(format!(
+                "zone '{zone}' is on this host already, with the zonepath {}",
+                line.zonepath.display()
+            ))),
+            found => Ok(found),
+        }
+    }
+
+    /// Guids of what is at the roots' places and below, by full name.
+    fn in_place(&self) -> Result<BTreeMap<String, Guid>, StepError> {
+        let zfs = Zfs::new(self.programs);
+        let roots: Vec<DatasetName> = self.layout.roots().map(|root| root.target.clone()).collect();
+        let there = zfs.guids(&roots)?;
+        let there: Vec<_> = roots.into_iter().filter(|root| there.contains_key(root.as_str())).collect();
+        Ok(zfs.guids_below(&there)?)
+    }
+
+    fn is_ours(&self, placed: &Placed, name: &DatasetName, guids: &BTreeMap<String, Guid>) -> bool {
+        let wanted = self.job.guids.get(&placed.source);
+        wanted.is_some() && guids.get(&name.at(&self.job.snapshot)) == wanted
+    }
+
+    /// Are the names still free, and is what was received still what was handed off?
+    ///
+    /// # Errors
+    /// Permanent with every reason.
+    pub fn recheck(&self) -> Result<Done, StepError> {
+        let mut reasons = Vec::new();
+        match zoneadm::zone(self.programs, self.job.zone())? {
+            None => {}
+            Some(_) => reasons.push(format!("zone '{}' has come to be on this host", self.job.zone())),
+        }
+        let zones = zoneadm::zones(self.programs)?;
+        if let Some(other) = zones.zones.iter().find(|z| z.zonepath == Path::new(self.zonepath())) {
+            reasons.push(format!("zonepath {} has become that of zone '{}'", self.zonepath(), other.name));
+        }
+        let places = self.in_place()?;
+        let received = quarantine::found(self.programs, self.layout)?;
+        for placed in &self.layout.datasets {
+            if places.contains_key(placed.target.as_str()) {
+                reasons.push(format!("dataset '{}' has come to be on this host", placed.target));
+            }
+            if !self.is_ours(placed, &placed.quarantine, &received) {
+                reasons.push(format!("what was received of '{}' is not what was handed off", placed.source));
+            }
+        }
+        // The handoff's properties are a peer's word too, and not those of the offer.
+        let from = self.job.survey.as_ref().map(|s| s.zone.zonepath.as_str()).unwrap_or_default();
+        let overrides = &self.job.request.target.properties;
+        reasons.extend(check::judge_properties(&self.job.datasets, overrides, from, self.zonepath()));
+        if !reasons.is_empty() {
+            return Err(StepError::permanent(reasons.join("; ")));
+        }
+        let note = route::look(self.programs, self.job.request.target.route.as_ref())?;
+        Ok(Done::Event(Event::Installed { step: Install::Recheck, note }))
+    }
+
+    /// Takes away the final snapshots, by guid, and the empty quarantine.
+    ///
+    /// # Errors
+    /// Transient while something is busy.
+    pub fn clean(&self) -> Result<(), StepError> {
+        let places = self.in_place()?;
+        let zfs = Zfs::new(self.programs);
+        let ours = self.layout.datasets.iter().filter(|d| self.is_ours(d, &d.target, &places)).count();
+        for root in self.layout.roots().filter(|root| self.is_ours(root, &root.target, &places)) {
+            if ours == self.layout.datasets.len() {
+                match zfs.run(&argv::destroy_snapshot_tree(&root.target, &self.job.snapshot)) {
+                    Err(error) if Fault::of_error(&error) == Fault::Missing => {}
+                    other => drop(other?),
+                }
+            }
+        }
+        quarantine::clear(self.programs, self.job, self.layout)
+    }
+}
+
+/// The zonepath on the target.
+pub fn zonepath(job: &Job) -> &str {
+    let found = job.survey.as_ref().map(|s| s.zone.zonepath.as_str()).unwrap_or_default();
+    job.request.target.zonepath.as_deref().unwrap_or(found)
+}
+
+pub(super) fn done(step: Install) -> Done {
+    Done::Event(Event::Installed { step, note: None })
+}
