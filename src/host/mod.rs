@@ -19,6 +19,7 @@ pub mod attach;
 pub mod check;
 pub mod features;
 pub mod finish;
+mod grace;
 pub mod live;
 pub mod os;
 pub mod plan;
