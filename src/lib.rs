@@ -86,6 +86,7 @@
 //! | --- | --- |
 //! | a zone never runs, and is never attached, on two hosts; some host has all of its data; every quiet end is *migrated* or *as found* | `tests/model.rs`: every interleaving of both roles with crashes, lost and late files, operators; and seeded mistakes that it must catch |
 //! | a daemon killed at any command or journal line loses nothing | `tests/crash.rs` |
+//! | told to end, a daemon does within 10 s or the deadline of its command, leaves no command behind, and goes on when it is started again | `tests/stop.rs` |
 //! | a journal cut anywhere is its whole lines | `spool/journal.rs`: `cut_at_every_byte_it_holds_the_whole_lines_before_the_cut` |
 //! | whatever is dropped ends in one place, and nothing dropped stops the daemon | `spool/incoming.rs`: `whatever_is_no_request_ends_in_rejected_with_a_reason` |
 //! | only root submits, and who holds the right; nobody in another's name | `spool/incoming.rs`, `tests/e2e/rights.rs` |

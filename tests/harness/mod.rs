@@ -139,6 +139,11 @@ impl Scene {
         self.lab(&["fault", HOSTS[i], "--dir", &self.lab_dir(), "clear"]);
     }
 
+    /// The host's commands so far, one a line, with their exit status.
+    pub fn calls(&self, i: usize) -> String {
+        self.lab(&["fault", HOSTS[i], "--dir", &self.lab_dir(), "calls"])
+    }
+
     /// Has any rule of this host struck?
     pub fn fired(&self, i: usize) -> bool {
         let text = fs::read_to_string(self.host(i).join(".lab/faults.json")).unwrap_or_default();
@@ -434,8 +439,7 @@ impl Scene {
                 }
             }
             text += "--- calls\n";
-            let calls = self.lab(&["fault", host, "--dir", &self.lab_dir(), "calls"]);
-            tail(&calls, 60).for_each(|line| text += &format!("  {}\n", cut(line, 200)));
+            tail(&self.calls(i), 60).for_each(|line| text += &format!("  {}\n", cut(line, 200)));
             text += "--- zmigrated.stderr\n";
             let log = fs::read_to_string(self.stderr(i)).unwrap_or_default();
             tail(&log, 60).for_each(|line| text += &format!("  {}\n", cut(line, 400)));
