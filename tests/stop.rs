@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use harness::ending::{Ending, Quarantine};
 use harness::nth::Nth;
-use harness::{HOSTS, Plan, SOURCE, Scene, TARGET};
+use harness::{HOSTS, Plan, SOURCE, Scene, TARGET, VERIFY};
 use serde_json::{Value, json};
 
 /// The longest that a daemon may take to end, but for the deadline of the command that it waits for.
@@ -238,6 +238,26 @@ fn a_boot_that_does_not_end_is_waited_for_until_its_deadline() {
 #[test]
 fn a_boot_that_takes_its_time_is_waited_for() {
     long(TARGET, "zoneadm", "boot", "goes-on-slowly");
+}
+
+#[test]
+fn of_several_verify_commands_none_is_begun_after_the_signal() {
+    let request = Scene::request(&format!("[verify]\ncommands = [\"{VERIFY}\", \"echo second\"]\n"));
+    let mut scene = scene(1);
+    scene.fault(TARGET, &first("zlogin", "mysqladmin", "goes-on-slowly"));
+    begin(&mut scene, &request);
+    let mut seconds = None;
+    let stopped = ends_well(
+        &mut scene,
+        TARGET,
+        |scene| scene.fired(TARGET),
+        |scene| {
+            seconds = Some(scene.calls(TARGET).matches("echo second").count());
+        },
+    );
+    let went = goes_on(scene, Way::There, stopped);
+    assert_eq!(went, Ok(true), "{}", went.as_ref().err().map_or("", String::as_str));
+    assert_eq!(seconds, Some(0));
 }
 
 /// The command is over, and the zone on its way.
