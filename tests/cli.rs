@@ -307,7 +307,7 @@ fn daemon(spool: Spool, decide: impl FnOnce(&Spool, &mut Incoming, Taking) + Sen
                 let taking = incoming.take(name, &|_| zmigrate::spool::incoming::May::NotYet).unwrap();
                 return decide(&spool, &mut incoming, taking);
             }
-            bell.recv_timeout(Duration::from_secs(20)).unwrap();
+            bell.recv_timeout(Duration::from_secs(60)).unwrap();
         }
     });
 }
@@ -432,7 +432,7 @@ fn an_ask_is_waited_for_until_the_daemon_has_taken_it() {
                 spool.answered(ask).unwrap();
                 return;
             }
-            bell.recv_timeout(Duration::from_secs(20)).unwrap();
+            bell.recv_timeout(Duration::from_secs(60)).unwrap();
         }
     });
     let said = host.run(&["cancel", "db"]).expect(0, &[]);

@@ -96,7 +96,7 @@ fn walk(dir: &Path, picture: &mut BTreeMap<PathBuf, (u32, u32, i64, Vec<u8>)>) {
 }
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(30);
+    let limit = Instant::now() + Duration::from_secs(90);
     while !is_so() {
         assert!(Instant::now() < limit, "waited for {what}");
         std::thread::park_timeout(Duration::from_millis(20));

@@ -17,7 +17,7 @@ use zmigrate::config::{self, Transport};
 use zmigrate::job::name::JobId;
 use zmigrate::transport::{Dropbox, TransportError};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 const SSHD: &str = "/usr/sbin/sshd";
 
 /// An sshd of our own with a chrooted account. The account is one that every system has and nobody uses.

@@ -23,7 +23,7 @@ use zmigrate::log::{Ending, Facility, Line, Log, Outcome, Severity};
 
 /// Names, inside the namespace, which part to play.
 const INSIDE: &str = "ZMIGRATE_TEST_INSIDE";
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Makes `/dev` private and gives it the devices that programs can't do without, then becomes the test.
 const PRIVATE_DEV: &str = r#"

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::host::{Said, skip, zmigrate};
 
 const INSIDE: &str = "ZMIGRATE_TEST_INSIDE";
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// What the product itself always says to ssh.
 const STRICT: [&str; 2] = ["-oBatchMode=yes", "-oStrictHostKeyChecking=yes"];
 const CONFIG: &str = "/etc/opt/zmigrate/zmigrate.toml";

@@ -311,7 +311,7 @@ impl Scene {
         self.wait_for("both jobs to end", limit, |scene| scene.revive().map(|()| scene.is_over()))?;
         // The target takes its last words away at its next look, once the source has taken its side away. What
         // is left for longer the check of the end will name.
-        let tidy = Duration::from_secs(15);
+        let tidy = Duration::from_secs(60);
         let _ = self.wait_for("the scratch to be empty", tidy, |scene| {
             scene.revive().map(|()| scene.left_in_scratch().is_empty())
         });

@@ -92,7 +92,7 @@ impl Running {
                 self.command("zpool").arg("list").stdout(Stdio::null()).stderr(Stdio::null()).status();
             status.is_ok_and(|status| status.success())
         };
-        wait_for("zfs-fuse to answer", Duration::from_secs(20), ready)
+        wait_for("zfs-fuse to answer", Duration::from_secs(60), ready)
     }
 
     /// A file as the host sees it, for one who is elsewhere.
@@ -178,7 +178,7 @@ impl Running {
             self.product("zmigrated").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?;
         self.daemon = Some(child);
         let lock = self.host.file("var/spool/zmigrate/lock");
-        wait_for("zmigrated to open its spool", Duration::from_secs(20), || lock.exists())
+        wait_for("zmigrated to open its spool", Duration::from_secs(60), || lock.exists())
     }
 
     /// The daemon's process id.

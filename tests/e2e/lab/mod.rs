@@ -23,7 +23,7 @@ pub const ZONE: &str = "dbbackup";
 /// Its top dataset.
 pub const TOP: &str = "data/zones/dbbackup";
 /// The longest that a scenario waits for one state.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Both hosts.
 pub struct Lab {

@@ -62,7 +62,7 @@ pub fn start(place: &Place, dir: &Path, takes: Takes) -> Result<Child> {
         .stderr(log)
         .spawn()
         .context("start rsyslogd")?;
-    wait_for("rsyslogd to listen", Duration::from_secs(20), || match takes {
+    wait_for("rsyslogd to listen", Duration::from_secs(60), || match takes {
         Takes::Network => listens(place, 514),
         Takes::Local => place.path("/dev/log").exists(),
     })

@@ -94,7 +94,7 @@ impl Place {
 
     /// Ends every process that runs here, but for the keeper, as a power failure does.
     pub fn kill_all(&self) -> Result<()> {
-        wait_for("all processes of a host to end", Duration::from_secs(20), || {
+        wait_for("all processes of a host to end", Duration::from_secs(60), || {
             let left = self.processes();
             for pid in &left {
                 let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);

@@ -112,7 +112,7 @@ pub fn start(place: &Place, sys: &Path) -> Result<Child> {
         .stderr(log)
         .spawn()
         .context("start sshd")?;
-    wait_for("sshd to listen", Duration::from_secs(20), || listens(place, 22))
+    wait_for("sshd to listen", Duration::from_secs(60), || listens(place, 22))
         .with_context(|| fs::read_to_string(sys.join("log/sshd")).unwrap_or_default())?;
     Ok(child)
 }
