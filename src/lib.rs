@@ -64,7 +64,7 @@
 //! | [`transport`] | a peer's dropbox, by a path or by SFTP | names, durable files of [`spool`], [`config`], ssh of [`cmd`] |
 //! | [`host`] | steps made real, on ZFS and zones | [`cmd`], [`stream`], [`transport`], [`job`], [`config`] |
 //! | [`daemon`] | the loop, the engine, the words between hosts | all but [`cli`] |
-//! | [`cli`] | the verbs | [`spool`], [`job`], [`config`]; [`host`] and [`transport`] for `plan`, [`cmd`] for `plan`, `check` and `peer` |
+//! | [`cli`] | the verbs | [`spool`], [`job`], [`config`]; [`host`] and [`transport`] for `plan`, [`cmd`] for `plan`, `check`, `peer` and `submit` |
 //!
 //! [`host`] knows ZFS but not jobs' folders, [`spool`] knows files but not ZFS, [`job`] knows neither; only the engine in [`daemon`]
 //! knows both. `Command::new` is in `cmd/run.rs` only, clocks are in `daemon/` and `cli/clock.rs`. `tests/layers.rs` has the table with its
@@ -87,8 +87,10 @@
 //! | a zone never runs, and is never attached, on two hosts; some host has all of its data; every quiet end is *migrated* or *as found* | `tests/model.rs`: every interleaving of both roles with crashes, lost and late files, operators; and seeded mistakes that it must catch |
 //! | a daemon killed at any command or journal line loses nothing | `tests/crash.rs` |
 //! | a stream that outlives its daemon is ended by the next | `tests/e2e/integrity.rs`; by process contracts only type-checked |
+//! | told to end, a daemon does within 10 s or the deadline of its command, leaves no command behind, and goes on when it is started again | `tests/stop.rs` |
 //! | a journal cut anywhere is its whole lines | `spool/journal.rs`: `cut_at_every_byte_it_holds_the_whole_lines_before_the_cut` |
 //! | whatever is dropped ends in one place, and nothing dropped stops the daemon | `spool/incoming.rs`: `whatever_is_no_request_ends_in_rejected_with_a_reason` |
+//! | only root submits, and who holds the right; nobody in another's name | `spool/incoming.rs`, `tests/e2e/rights.rs` |
 //! | one outcome line for each job and host | `log/outcome.rs`, and on rsyslogd `tests/syslog.rs`; at a log host that was down meanwhile `tests/loghost/` |
 //! | a stream that ZFS must not see is stopped before it | `stream/tests.rs` |
 //! | an offer that does not fit is refused with every reason | `host/check/*.rs`, beside each rule |

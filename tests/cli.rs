@@ -304,7 +304,7 @@ fn daemon(spool: Spool, decide: impl FnOnce(&Spool, &mut Incoming, Taking) + Sen
         loop {
             let scan = incoming.scan(SystemTime::now()).unwrap();
             if let Some(name) = scan.ready.first() {
-                let taking = incoming.take(name, &|_| false).unwrap();
+                let taking = incoming.take(name, &|_| zmigrate::spool::incoming::May::NotYet).unwrap();
                 return decide(&spool, &mut incoming, taking);
             }
             bell.recv_timeout(Duration::from_secs(60)).unwrap();

@@ -11,83 +11,18 @@
 mod harness;
 
 use std::fs;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use harness::ending::{Ending, Quarantine};
-use harness::{HOSTS, Plan, SOURCE, Scene, TARGET, VERIFY, ZONE};
+use harness::nth::{Nth, Run};
+use harness::{HOSTS, Plan, SOURCE, Scene, TARGET, ZONE};
 use serde_json::{Value, json};
 
-/// Runs at the same time: they wait more than they work.
-const WORKERS: usize = 6;
 /// Nothing takes this long but a job that hangs.
 const LIMIT: Duration = Duration::from_secs(90);
-/// No loop gets here.
-const MOST: u64 = 600;
 
-/// What a run is told to do at its n-th opportunity; `true`: the daemon was killed.
-type Run = dyn Fn(u64) -> Result<bool, String> + Sync;
-
-/// Which n are run.
-enum Choice {
-    Every { first: u64, stride: u64 },
-    One(u64),
-}
-
-fn choice() -> Choice {
-    match std::env::var("ZMIGRATE_CRASH").ok().as_deref() {
-        Some("all") => Choice::Every { first: 1, stride: 1 },
-        Some(n) => Choice::One(n.parse().expect("ZMIGRATE_CRASH is `all` or a number")),
-        None => {
-            let stride = 7;
-            Choice::Every { first: 1 + u64::from(std::process::id()) % stride, stride }
-        }
-    }
-}
-
-/// Runs n = first, first + stride, … until one survives; every failure at once.
 fn until_one_survives(what: &str, run: &Run) {
-    // One loop at a time: each has its own workers.
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let (first, stride, most) = match choice() {
-        Choice::Every { first, stride } => (first, stride, MOST),
-        Choice::One(n) => (n, 1, n),
-    };
-    let (next, survived, killed) = (AtomicU64::new(first), AtomicU64::new(u64::MAX), AtomicU64::new(0));
-    let failures = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(|| {
-                loop {
-                    let n = next.fetch_add(stride, Ordering::Relaxed);
-                    if n > most || n > survived.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    match run(n) {
-                        Ok(true) => drop(killed.fetch_add(1, Ordering::Relaxed)),
-                        Ok(false) => drop(survived.fetch_min(n, Ordering::Relaxed)),
-                        Err(story) => {
-                            println!("{what}, n = {n}: {story}");
-                            failures.lock().unwrap_or_else(PoisonError::into_inner).push(n);
-                        }
-                    }
-                }
-            });
-        }
-    });
-    let (survived, killed) = (survived.into_inner(), killed.into_inner());
-    println!(
-        "{what}: n = {first}, {}, …: {killed} killed, the first that survived: {survived}",
-        first + stride
-    );
-    let mut failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
-    failures.sort_unstable();
-    assert!(failures.is_empty(), "{what}: n = {failures:?} ended badly, see above");
-    if most == MOST {
-        assert!(killed > 0 && survived < MOST, "{what}: the loop has shown nothing");
-    }
+    Nth::from_env("ZMIGRATE_CRASH", 7).until_one_survives(what, run);
 }
 
 fn plan(n: u64) -> Plan {
@@ -95,15 +30,6 @@ fn plan(n: u64) -> Plan {
     let brand = if n % 4 == 3 { "ipkg" } else { "sparse" };
     let real_zfs = std::env::var_os("ZMIGRATE_CRASH_ZFS").map(Into::into);
     Plan { brand: brand.into(), real_zfs, ..Plan::default() }
-}
-
-fn good() -> String {
-    Scene::request(&format!("[verify]\ncommands = [\"{VERIFY}\"]\n"))
-}
-
-/// The gate never opens: the way back after the handoff.
-fn bad() -> String {
-    Scene::request("[verify]\ntimeout = \"1s\"\ncommands = [\"/bin/false\"]\n")
 }
 
 /// What may come of a run.
@@ -149,7 +75,7 @@ fn judged(
 fn killed_at(i: usize, rule: &Value, n: u64) -> Result<bool, String> {
     let mut scene = Scene::new(&plan(n));
     scene.fault(i, rule);
-    to_the_end(&mut scene, &good(), Wanted::Only(Ending::Migrated), Quarantine::Empty)?;
+    to_the_end(&mut scene, &Scene::good(), Wanted::Only(Ending::Migrated), Quarantine::Empty)?;
     Ok(scene.fired(i))
 }
 
@@ -157,7 +83,7 @@ fn killed_at(i: usize, rule: &Value, n: u64) -> Result<bool, String> {
 fn killed_on_the_way_back(i: usize, rule: &Value, n: u64) -> Result<bool, String> {
     let mut scene = Scene::new(&plan(n));
     scene.fault(i, rule);
-    to_the_end(&mut scene, &bad(), Wanted::Only(Ending::AsFound), Quarantine::Kept)?;
+    to_the_end(&mut scene, &Scene::bad(), Wanted::Only(Ending::AsFound), Quarantine::Kept)?;
     Ok(scene.fired(i))
 }
 
@@ -178,7 +104,7 @@ fn stream_orphaned(i: usize, verb: &str, n: u64) -> Result<bool, String> {
     let mut scene = Scene::new(&plan(n));
     scene.forget_streams = n.is_multiple_of(2);
     scene.fault(i, &orphan(n, verb));
-    to_the_end(&mut scene, &good(), Wanted::Only(Ending::Migrated), Quarantine::Empty)?;
+    to_the_end(&mut scene, &Scene::good(), Wanted::Only(Ending::Migrated), Quarantine::Empty)?;
     Ok(scene.fired(i))
 }
 
@@ -254,18 +180,18 @@ fn an_orphaned_zfs_receive_does_no_harm() {
 
 #[test]
 fn a_sources_command_that_outlives_its_daemon_does_no_harm() {
-    until_one_survives("source, orphans", &|n| orphaned(SOURCE, &good(), n));
+    until_one_survives("source, orphans", &|n| orphaned(SOURCE, &Scene::good(), n));
 }
 
 #[test]
 fn a_targets_command_that_outlives_its_daemon_does_no_harm() {
-    until_one_survives("target, orphans", &|n| orphaned(TARGET, &good(), n));
+    until_one_survives("target, orphans", &|n| orphaned(TARGET, &Scene::good(), n));
 }
 
 #[test]
 fn a_command_that_outlives_its_daemon_on_the_way_back_does_no_harm() {
     for (i, host) in HOSTS.iter().enumerate() {
-        until_one_survives(&format!("{host}, orphans, way back"), &move |n| orphaned(i, &bad(), n));
+        until_one_survives(&format!("{host}, orphans, way back"), &move |n| orphaned(i, &Scene::bad(), n));
     }
 }
 
@@ -273,7 +199,7 @@ fn a_command_that_outlives_its_daemon_on_the_way_back_does_no_harm() {
 fn a_daemon_killed_at_its_nth_journal_line_goes_on() {
     for (i, host) in HOSTS.iter().enumerate() {
         until_one_survives(&format!("{host}, journal"), &move |n| {
-            killed_at_line(i, &good(), Wanted::Only(Ending::Migrated), Quarantine::Empty, n)
+            killed_at_line(i, &Scene::good(), Wanted::Only(Ending::Migrated), Quarantine::Empty, n)
         });
     }
 }
@@ -292,7 +218,7 @@ fn a_target_killed_on_the_way_back_leaves_nothing_but_the_data_in_quarantine() {
 fn a_daemon_killed_at_its_nth_journal_line_on_the_way_back_goes_on() {
     for (i, host) in HOSTS.iter().enumerate() {
         until_one_survives(&format!("{host}, journal, way back"), &move |n| {
-            killed_at_line(i, &bad(), Wanted::Only(Ending::AsFound), Quarantine::Kept, n)
+            killed_at_line(i, &Scene::bad(), Wanted::Only(Ending::AsFound), Quarantine::Kept, n)
         });
     }
 }

@@ -97,6 +97,7 @@ const KNOWS: &[Row] = &[
             ("transport::TransportError", "why a peer can't be asked or probed"),
             ("host::survey", "`plan` looks at the zone, as the source's first step does"),
             ("host::plan", "`plan` shows the commands"),
+            ("host::rights", "`submit` tells a user why his request would be rejected where he can't look"),
             (
                 "cmd",
                 "`check` looks whether commands are found, `peer` shows and runs those that make an account",

@@ -27,8 +27,9 @@ use zmigrate::log::{Ending, Outcome};
 use zmigrate::{cli, job};
 
 /// Pages of others that ours refer to, by illumos's and Solaris 11.4's sections.
-const OTHERS: [&str; 26] = [
+const OTHERS: [&str; 27] = [
     "attributes.7",
+    "auths.1",
     "cat.1",
     "contract.5",
     "privileges.7",

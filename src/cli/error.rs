@@ -63,7 +63,7 @@ impl From<SpoolError> for CliError {
     fn from(error: SpoolError) -> Self {
         let advice = match &error {
             SpoolError::Io { source, .. } => match source.kind() {
-                io::ErrorKind::PermissionDenied => "; the spool is root's, try it as root",
+                io::ErrorKind::PermissionDenied => "; the spool is root's: try it as root or by pfexec",
                 io::ErrorKind::NotFound => {
                     "; if zmigrated has never run here, start it: svcadm enable zmigrate"
                 }

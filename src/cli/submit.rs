@@ -3,17 +3,22 @@
 //! The request's text ends with a comment that names its file, which no other request has: so the job that was
 //! made of it is told by its `request.toml`, however many requests come at the same time. Once the file
 //! is in `incoming/` it is submitted, whatever happens to this process.
+//!
+//! Others than root may submit as well, where a site has opened `incoming/` to them: the file is theirs, and that is by what
+//! the daemon knows them.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 
+use crate::cmd::Programs;
+use crate::host::rights::{self, Right};
 use crate::job::name::JobId;
 use crate::spool::incoming::MAX_REQUEST;
 use crate::spool::{Place, Spool, SpoolError, durable};
@@ -65,6 +70,7 @@ struct Answer<'a> {
 /// # Errors
 /// A bad request, one that the daemon rejects included; or when the spool can't be written.
 pub fn run(context: &Context, args: &SubmitArgs) -> Result<(), CliError> {
+    may_submit(context)?;
     let wanted = args.request.read(context)?;
     let dropped = Dropped::put(&context.spool, &wanted)?;
     let fate = if args.no_wait { Fate::Waiting } else { await_fate(context, &dropped)? };
@@ -79,6 +85,21 @@ pub fn run(context: &Context, args: &SubmitArgs) -> Result<(), CliError> {
     }
 }
 
+/// The daemon's judgement beforehand, in words that the user can see: what it rejects lies where only root looks. What can't be
+/// told is left to the daemon.
+fn may_submit(context: &Context) -> Result<(), CliError> {
+    let me = nix::unistd::geteuid().as_raw();
+    let daemons = fs::metadata(context.spool.dir()).is_ok_and(|meta| meta.uid() == me);
+    if me == 0 || daemons {
+        return Ok(());
+    }
+    let commands = &context.config.commands;
+    match rights::may_submit(&Programs::new(commands.path.clone(), commands.timeout), me) {
+        Ok(Right::Missing(why)) => Err(CliError::failed(format!("cannot submit: what you drop {why}"))),
+        Ok(Right::Held) | Err(_) => Ok(()),
+    }
+}
+
 fn await_fate(context: &Context, dropped: &Dropped<'_>) -> Result<Fate, CliError> {
     if !context.warn_without_daemon("the request waits in the spool until one does")? {
         return Ok(Fate::Waiting);
@@ -90,7 +111,9 @@ fn await_fate(context: &Context, dropped: &Dropped<'_>) -> Result<Fate, CliError
             Ok(Fate::Waiting)
         }
         Err(SpoolError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
-            warn("what becomes of the request can't be seen by this user; it is in the spool");
+            warn(
+                "what becomes of the request only root can see (pfexec zmigrate status); it is in the spool",
+            );
             Ok(Fate::Waiting)
         }
         Err(error) => Err(error.into()),

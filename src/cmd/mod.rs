@@ -1,4 +1,4 @@
-//! External commands: `zfs`, `zoneadm`, `zonecfg`, `zlogin`, `svcs`, `route`, `ifconfig`, `pkg`, `ssh` and the like.
+//! External commands: `zfs`, `zoneadm`, `zonecfg`, `zlogin`, `svcs`, `route`, `ifconfig`, `pkg`, `ssh`, `auths` and the like.
 //!
 //! For each command there are three kinds of function: an argv builder and an output parser, both pure,
 //! and two lines of glue that run the one and read the other. [`run`] is the only door through which a
@@ -6,9 +6,11 @@
 //! errors are typed facts, what to do about them is settled above.
 
 pub mod argv;
+pub mod auths;
 mod child;
 pub mod contract;
 mod drain;
+pub mod getent;
 pub mod ifconfig;
 pub mod mount;
 pub mod netstat;

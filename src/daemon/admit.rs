@@ -1,5 +1,6 @@
 //! Requests that were dropped: taken up as jobs or rejected, each in one place, with one line for the log.
 
+use std::ffi::OsStr;
 use std::time::SystemTime;
 
 use chrono::Utc;
@@ -23,26 +24,23 @@ use std::time::Duration;
 /// A full spool, or one that can't be read: nothing is lost, the next look finds it.
 pub fn look(context: &Arc<Context>, incoming: &mut Incoming) -> Result<Option<Duration>, SpoolError> {
     let scan = incoming.scan(SystemTime::now())?;
-    for name in scan.ready {
-        match incoming.take(&name, &may_submit)? {
-            Taking::Request(taken) => decide(context, incoming, taken)?,
-            Taking::Rejected(rejection) => tell(context, &rejection),
-            Taking::LeftAlone { name, why, warn } => {
-                if warn {
-                    let line =
-                        Line::new().field("event", "left-alone").field("request", name).field("error", why);
-                    context.log.write(Severity::Warning, &line);
-                }
-            }
-            Taking::Gone => {}
-        }
-    }
+    let taken = scan.ready.iter().try_for_each(|name| take(context, incoming, name));
+    context.rights.looked();
+    taken?;
     Ok(scan.again_in)
 }
 
-/// Root, and whoever the daemon runs as. Rights profiles come with the package.
-fn may_submit(uid: u32) -> bool {
-    uid == 0 || uid == nix::unistd::geteuid().as_raw()
+fn take(context: &Arc<Context>, incoming: &mut Incoming, name: &OsStr) -> Result<(), SpoolError> {
+    match incoming.take(name, &|uid| context.rights.may_submit(context, uid))? {
+        Taking::Request(taken) => return decide(context, incoming, taken),
+        Taking::Rejected(rejection) => tell(context, &rejection),
+        Taking::LeftAlone { name, why, warn: true } => {
+            let line = Line::new().field("event", "left-alone").field("request", name).field("error", why);
+            context.log.write(Severity::Warning, &line);
+        }
+        Taking::LeftAlone { .. } | Taking::NotYet | Taking::Gone => {}
+    }
+    Ok(())
 }
 
 fn decide(context: &Arc<Context>, incoming: &mut Incoming, taken: Taken) -> Result<(), SpoolError> {
@@ -104,6 +102,8 @@ fn decide(context: &Arc<Context>, incoming: &mut Incoming, taken: Taken) -> Resu
         part: config.scratch.part,
     };
     let dir = context.spool.admit(&taken, &id)?;
+    let line = Line::new().field("job", &id).field("event", "taken-up").field("user", taken.uid);
+    context.log.write(Severity::Info, &line.field("request", &file));
     jobs::begin(context, dir, &event)
 }
 

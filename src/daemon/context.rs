@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::bandwidth::Bandwidth;
 use super::bell::Bell;
 use super::loghost::Loghost;
+use super::rights::Rights;
 use crate::cmd::Programs;
 use crate::config::Config;
 use crate::host::check::Reserved;
@@ -33,6 +34,8 @@ pub struct Context {
     pub bell: Bell,
     /// The limit over all copies.
     pub bandwidth: Bandwidth,
+    /// Who may submit.
+    pub rights: Rights,
     stop: AtomicBool,
     register: Mutex<Register>,
     /// Held while an offer is checked and reserved: two offers must not both find the same place free.
@@ -77,6 +80,7 @@ impl Context {
             loghost,
             bell: Bell::default(),
             bandwidth: Bandwidth::default(),
+            rights: Rights::default(),
             stop: AtomicBool::new(false),
             register: Mutex::default(),
             checking: Mutex::default(),

@@ -33,6 +33,7 @@ pub mod offers;
 pub mod orphans;
 pub mod perform;
 pub mod report;
+pub mod rights;
 pub mod transfer;
 pub mod wake;
 pub mod words;

@@ -221,7 +221,15 @@ fn with_target<T>(
 ) -> Result<T, StepError> {
     let layout = layout(at)?;
     let accept = at.config.accept.get(&at.job.peer).ok_or_else(|| nothing_accepted(at))?;
-    act(&Target { programs: at.programs, job: at.job, layout: &layout, accept, work: &at.dir.path })
+    let ending = || at.context.is_stopping();
+    act(&Target {
+        programs: at.programs,
+        job: at.job,
+        layout: &layout,
+        accept,
+        work: &at.dir.path,
+        ending: &ending,
+    })
 }
 
 /// Where everything goes on this target.

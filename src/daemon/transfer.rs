@@ -1,5 +1,6 @@
 //! The two long steps: sending and receiving images, with what they need of the daemon around them.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::perform::{At, Memory, dropbox, inbox, layout, limit_passed, nothing_accepted, stage};
@@ -119,13 +120,17 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
         }
     };
     // Asked at each MiB; who owns the dropbox is asked of the name service, which may be slow.
-    let judged = std::cell::Cell::new(None::<Instant>);
+    let judged = Mutex::new(None::<(Instant, bool)>);
     let is_laid_open = || {
-        let due = judged.get().is_none_or(|at| at.elapsed() >= REPORT);
-        if due {
-            judged.set(Some(Instant::now()));
+        let mut judged = judged.lock().unwrap_or_else(PoisonError::into_inner);
+        match *judged {
+            Some((at, laid_open)) if at.elapsed() < REPORT => laid_open,
+            _ => {
+                let laid_open = dropboxes::judge(at.config, &job.peer).is_err();
+                *judged = Some((Instant::now(), laid_open));
+                laid_open
+            }
         }
-        due && dropboxes::judge(at.config, &job.peer).is_err()
     };
     let receive = Receive {
         programs: at.programs,

@@ -136,6 +136,11 @@ impl Shape {
     }
 }
 
+/// Is a host whose `uname -v` is `version` known to be an Oracle Solaris 11?
+pub fn is_solaris11(version: &str) -> bool {
+    matches!(Shape::of(version), Shape::Solaris11(_))
+}
+
 /// Is a host whose `uname -v` is `version` known to be an illumos?
 pub fn is_illumos(version: &str) -> bool {
     matches!(Shape::of(version), Shape::OmniOs(_) | Shape::SmartOs(_) | Shape::Illumos | Shape::Tribblix(_))

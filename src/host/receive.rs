@@ -14,10 +14,11 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
+use super::grace;
 use super::live::Live;
 use super::{StepError, quarantine};
-use crate::cmd::Programs;
 use crate::cmd::zfs::Zfs;
+use crate::cmd::{Programs, Streaming};
 use crate::job::layout::{Layout, Placed, entry_name, part_name, stems, travel_order};
 use crate::job::message::{Entry, ImageProgress, Progress};
 use crate::job::name::{Bytes, DatasetName, Guid};
@@ -50,7 +51,7 @@ pub struct Receive<'a> {
     /// Waits until something may have arrived, at most so long.
     pub wait: &'a dyn Fn(Duration),
     /// Is something else to be looked at first: an operator, the daemon's end, a withdraw?
-    pub interrupted: &'a dyn Fn() -> bool,
+    pub interrupted: &'a (dyn Fn() -> bool + Sync),
 }
 
 /// How far it came.
@@ -204,7 +205,17 @@ impl Receive<'_> {
     /// One receive, from the first part to the verified snapshot.
     fn attempt(&self, image: &Image<'_>, first: &Entry, progress: &mut Progress) -> Result<Try, StepError> {
         image.writing.borrow_mut().as_on_source(&image.placed.quarantine, image.dataset)?;
-        let mut child = Zfs::new(self.programs).receive(&image.placed.quarantine, &self.job.snapshot)?;
+        let child = Zfs::new(self.programs).receive(&image.placed.quarantine, &self.job.snapshot)?;
+        grace::given(&child.killer(), self.interrupted, || self.fed(child, image, first, progress))
+    }
+
+    fn fed(
+        &self,
+        mut child: Streaming,
+        image: &Image<'_>,
+        first: &Entry,
+        progress: &mut Progress,
+    ) -> Result<Try, StepError> {
         let Some(mut stdin) = child.take_stdin() else {
             return Err(StepError::transient("zfs receive has no stdin"));
         };
@@ -228,12 +239,18 @@ impl Receive<'_> {
                 Fed::Closed => {
                     drop(stdin);
                     let said = child.wait()?.stderr;
+                    if (self.interrupted)() {
+                        return Ok(Try::Interrupted);
+                    }
                     return Ok(Try::Broken(quarantine::broken(&image.stem, &said)));
                 }
             }
         }
         drop(stdin);
         let output = child.wait()?;
+        if !output.status.is_ok() && (self.interrupted)() {
+            return Ok(Try::Interrupted);
+        }
         let summary = match feed.checker.finish() {
             Ok(summary) => summary,
             Err(why) => return self.refused(image, why.to_string(), progress),

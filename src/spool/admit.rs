@@ -100,7 +100,7 @@ impl Spool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::incoming::{Incoming, Taking};
+    use super::super::incoming::{Incoming, May, Taking};
     use super::*;
     use std::ffi::OsStr;
     use std::path::Path;
@@ -118,7 +118,7 @@ mod tests {
         let scan = incoming.scan(SystemTime::now() + Duration::from_secs(60)).unwrap();
         scan.ready
             .iter()
-            .map(|name| match incoming.take(name, &|_| false).unwrap() {
+            .map(|name| match incoming.take(name, &|_| May::NotYet).unwrap() {
                 Taking::Request(taken) => (taken.name.into_string().unwrap(), taken.text),
                 other => panic!("{other:?}"),
             })
@@ -149,7 +149,7 @@ mod tests {
         let spool = Spool::open(tmp.path()).unwrap();
         fs::write(tmp.path().join("incoming/web.toml"), TEXT).unwrap();
         let mut incoming = Incoming::new(spool.clone());
-        let Taking::Request(taken) = incoming.take(OsStr::new("web.toml"), &|_| false).unwrap() else {
+        let Taking::Request(taken) = incoming.take(OsStr::new("web.toml"), &|_| May::NotYet).unwrap() else {
             panic!()
         };
         assert_eq!(files(&spool), ["active/.claims/web.toml"]);

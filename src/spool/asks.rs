@@ -7,7 +7,8 @@
 //! The daemon journals what was asked and then [`Spool::answered`] removes the file, so a crash in between
 //! asks again: what an ask does must bear that. What can't be done goes to `rejected/` by [`Spool::refuse_ask`],
 //! with its reason beside it. Who asked is the file's owner, as the system says, not its
-//! text.
+//! text; only root and the daemon's own user may. The right to submit is none to ask: an ask acts on anybody's job, and a
+//! `finish` destroys.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -140,12 +141,15 @@ fn read_ask(dir: &Path, name: &OsStr) -> Result<Option<Ask>, String> {
         Err(ReadError::Missing) => return Ok(None),
         Err(e) => return Err(e.to_string()),
     };
+    let (by, inode) = (content.meta.uid(), content.meta.ino());
+    if by != 0 && by != nix::unistd::geteuid().as_raw() {
+        return Err(format!("belongs to user {by}, and only root may ask for this"));
+    }
     let text: Text = serde_json::from_slice(&content.bytes)
         .map_err(|e| e.to_string().escape_debug().take(200).collect::<String>())?;
     if text.v != VERSION {
         return Err(format!("is of version {}, this zmigrated reads version {VERSION}", text.v));
     }
-    let (by, inode) = (content.meta.uid(), content.meta.ino());
     Ok(Some(Ask { verb: verb.to_owned(), job, by, at: text.at, args: text.args, inode }))
 }
 
@@ -211,6 +215,23 @@ mod tests {
         spool.ask("cancel", &id(), at(), gone("zhost2")).unwrap();
         spool.refuse_ask(&old[0], "it is over").unwrap();
         assert_eq!(spool.asks().unwrap().0[0].args, gone("zhost2"));
+    }
+
+    /// Only root can give a file away: `.ci/run` runs this as root.
+    #[test]
+    fn another_users_ask_is_rejected() {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("skipped: only root can give a file away");
+            return;
+        }
+        let tmp = tempfile::tempdir().unwrap();
+        let spool = Spool::open(tmp.path()).unwrap();
+        spool.ask("finish", &id(), at(), BTreeMap::new()).unwrap();
+        let file = spool.asks_dir().join(format!("finish.{}", id()));
+        std::os::unix::fs::chown(file, Some(1001), None).unwrap();
+        let (asks, rejected) = spool.asks().unwrap();
+        assert_eq!(asks, []);
+        assert_eq!(rejected[0].reason, "belongs to user 1001, and only root may ask for this");
     }
 
     #[test]

@@ -11,6 +11,12 @@
 //! changed otherwise since (a rename moves `ctime` past `mtime`), or its mode lets nobody write, which is how
 //! a dropper says that it is final. The content is not asked: half a request can be a whole one that
 //! says something else. A writer that pauses for longer than that is cut short.
+//!
+//! Whose request it is: its owner's, as the system says of the very file that is read, once it is claimed. A site may let
+//! others write into `incoming/`, and then nothing there is as it was at the look before. So the owner's right is asked
+//! for first, by the name, so that a request whose owner nobody can tell about stays where he can take it back;
+//! and again, of the claimed file. What would let one user speak for another is refused: a hard link to another's file,
+//! a file that others can write, a directory without the sticky bit, a system on which files can be given away.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -22,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::read::{open_dir, read_bounded};
-use super::{Spool, SpoolError, durable, exists, read_dir};
+use super::{Spool, SpoolError, check_incoming, durable, exists, read_dir};
 
 /// No request is larger.
 pub const MAX_REQUEST: u64 = 64 << 10;
@@ -65,6 +71,20 @@ pub struct Rejection {
     pub path: PathBuf,
 }
 
+/// Whether a user may submit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum May {
+    /// He may.
+    Submit,
+    /// He may not: why, as a fragment that goes behind the file's name.
+    Not(String),
+    /// Nobody can say yet: his requests wait.
+    NotYet,
+}
+
+/// Says whether the user with this id may submit. About root and the daemon's own user nobody is asked.
+pub type Asked<'a> = dyn Fn(u32) -> May + 'a;
+
 /// What became of a name.
 #[derive(Debug)]
 pub enum Taking {
@@ -81,6 +101,8 @@ pub enum Taking {
         /// Whether this is the first time, and so the time to warn.
         warn: bool,
     },
+    /// Whether its owner may submit is not known yet: it stays where it is, and a later scan finds it again.
+    NotYet,
     /// Nothing has this name any more: whoever dropped it took it back.
     Gone,
 }
@@ -102,8 +124,9 @@ impl Incoming {
     /// Looks what there is. `now` is the wall clock's time, to be compared with files' times.
     ///
     /// # Errors
-    /// When a directory can't be listed.
+    /// When a directory can't be listed, or others can write where they must not: then nothing there is believed.
     pub fn scan(&mut self, now: SystemTime) -> Result<Scan, SpoolError> {
+        check_incoming(&self.spool.incoming_dir())?;
         let mut claimed: Vec<OsString> = read_dir(&self.spool.claims())?
             .into_iter()
             .map(|e| e.file_name())
@@ -145,7 +168,7 @@ impl Incoming {
     /// # Errors
     /// [`SpoolError::Full`] when there is no room for the reason of a rejection or for the rename; it is
     /// found again by the next scan.
-    pub fn take(&mut self, name: &OsStr, may_submit: &dyn Fn(u32) -> bool) -> Result<Taking, SpoolError> {
+    pub fn take(&mut self, name: &OsStr, may_submit: &Asked<'_>) -> Result<Taking, SpoolError> {
         if name.is_empty() || is_dot(name) || name.as_bytes().contains(&b'/') {
             return Ok(Taking::Gone);
         }
@@ -153,6 +176,12 @@ impl Incoming {
         // One that is claimed already goes first: a rename would put the other in its place.
         if !exists(&claim)? {
             let dropped = self.spool.incoming_dir().join(name);
+            if let Ok(meta) = fs::symlink_metadata(&dropped)
+                && meta.is_file()
+                && judge(meta.uid(), may_submit) == May::NotYet
+            {
+                return Ok(Taking::NotYet);
+            }
             match durable::rename(&dropped, &claim) {
                 Ok(()) => {}
                 Err(SpoolError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -169,7 +198,9 @@ impl Incoming {
             }
         }
         match self.look(name, may_submit) {
-            Ok(taken) => Ok(Taking::Request(taken)),
+            Ok(Some(taken)) => Ok(Taking::Request(taken)),
+            // Another file than the one that was asked about: it stays claimed.
+            Ok(None) => Ok(Taking::NotYet),
             Err(reason) => self.spool.put_aside(&claim, &reason).map(Taking::Rejected),
         }
     }
@@ -182,23 +213,50 @@ impl Incoming {
         self.spool.put_aside(&self.spool.claims().join(&taken.name), reason)
     }
 
-    /// Reads what was claimed, or says why it is no request.
-    fn look(&self, name: &OsStr, may_submit: &dyn Fn(u32) -> bool) -> Result<Taken, String> {
+    /// Reads what was claimed, or says why it is no request; `None` while nobody can tell.
+    fn look(&self, name: &OsStr, may_submit: &Asked<'_>) -> Result<Option<Taken>, String> {
         let content = open_dir(&self.spool.claims())
             .and_then(|claims| read_bounded(claims, name, MAX_REQUEST))
             .map_err(|e| e.to_string())?;
         let uid = content.meta.uid();
-        if uid != 0 && uid != nix::unistd::geteuid().as_raw() && !may_submit(uid) {
-            return Err(format!("belongs to user {uid}, who may not submit"));
+        match judge(uid, may_submit) {
+            May::Submit => {}
+            May::Not(why) => return Err(why),
+            May::NotYet => return Ok(None),
         }
-        // The owner of a file is not who put a second link to it here.
+        // The owner of a file is not who put a second link to it here. Its content is not his either, where he doesn't
+        // want to say it any more: with the last other name gone it would pass for his.
         if content.meta.nlink() != 1 {
-            return Err("has another name elsewhere (a hard link), drop a copy".to_owned());
+            return Err(
+                "has another name elsewhere (a hard link): drop a copy, and empty this file before it is \
+                        removed, or whoever has the other name could submit it"
+                    .to_owned(),
+            );
+        }
+        let mode = content.meta.mode() & 0o7777;
+        if mode & OTHERS_WRITE != 0 && self.is_open() {
+            return Err(format!(
+                "can be written by others than its owner (mode {mode:04o}), who answers for what it says: \
+                 drop a copy that only he can write"
+            ));
         }
         let text = String::from_utf8(content.bytes)
             .map_err(|e| format!("is not UTF-8 from byte {} on", e.utf8_error().valid_up_to()))?;
-        Ok(Taken { name: name.to_owned(), text, uid })
+        Ok(Some(Taken { name: name.to_owned(), text, uid }))
     }
+
+    /// Whether others than its owner can write into `incoming/`. When in doubt they can.
+    fn is_open(&self) -> bool {
+        fs::symlink_metadata(self.spool.incoming_dir()).map_or(true, |meta| meta.mode() & OTHERS_WRITE != 0)
+    }
+}
+
+/// Mode bits by which others than the owner write.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// Root and the daemon's own user may; about others is asked.
+fn judge(uid: u32, may_submit: &Asked<'_>) -> May {
+    if uid == 0 || uid == nix::unistd::geteuid().as_raw() { May::Submit } else { may_submit(uid) }
 }
 
 impl Spool {
@@ -283,7 +341,7 @@ mod tests {
         }
 
         fn take(&mut self, name: impl AsRef<OsStr>) -> Taking {
-            self.incoming.take(name.as_ref(), &|_| false).unwrap()
+            self.incoming.take(name.as_ref(), &|_| May::NotYet).unwrap()
         }
 
         fn rejection(&mut self, name: impl AsRef<OsStr>) -> Rejection {
@@ -403,22 +461,117 @@ mod tests {
         assert_eq!(f.scan(), [""; 0]);
     }
 
-    #[test]
-    fn a_user_who_may_not_submit_is_rejected_and_one_who_may_is_not() {
+    /// What the daemon's thread would be told about one user; nobody is asked about another.
+    fn only(uid: u32, may: May) -> impl Fn(u32) -> May {
+        move |asked| if asked == uid { may.clone() } else { panic!("asked about {asked}") }
+    }
+
+    /// Only root can give a file away: `.ci/run` runs these as root.
+    fn given_away(f: &Fixture, name: &str, text: &str, uid: u32) -> bool {
         if !nix::unistd::geteuid().is_root() {
             eprintln!("skipped: only root can give a file away");
-            return;
+            return false;
         }
+        fs::write(f.at(name), text).unwrap();
+        std::os::unix::fs::chown(f.at(name), Some(uid), None).unwrap();
+        true
+    }
+
+    #[test]
+    fn a_user_who_may_not_submit_is_rejected_and_one_who_may_is_not() {
         let mut f = fixture();
-        for name in ["no", "yes"] {
-            fs::write(f.at(name), "x").unwrap();
-            std::os::unix::fs::chown(f.at(name), Some(1001), None).unwrap();
+        for (name, uid) in [("no", 1001), ("yes", 1002)] {
+            if !given_away(&f, name, "x", uid) {
+                return;
+            }
         }
-        assert_eq!(f.rejection("no").reason, "belongs to user 1001, who may not submit");
-        match f.incoming.take(OsStr::new("yes"), &|uid| uid == 1001).unwrap() {
-            Taking::Request(taken) => assert_eq!(taken.uid, 1001),
+        let why = "belongs to user joe";
+        match f.incoming.take(OsStr::new("no"), &only(1001, May::Not(why.to_owned()))).unwrap() {
+            Taking::Rejected(rejection) => assert_eq!(rejection.reason, why),
             other => panic!("{other:?}"),
         }
+        match f.incoming.take(OsStr::new("yes"), &only(1002, May::Submit)).unwrap() {
+            Taking::Request(taken) => assert_eq!(taken.uid, 1002),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn while_nobody_can_tell_the_request_stays_where_its_owner_can_take_it_back() {
+        let mut f = fixture();
+        if !given_away(&f, "x", "x", 1001) {
+            return;
+        }
+        let take = |f: &mut Fixture, may| f.incoming.take(OsStr::new("x"), &only(1001, may)).unwrap();
+        assert!(matches!(take(&mut f, May::NotYet), Taking::NotYet));
+        assert!(f.at("x").exists());
+        assert_eq!(f.scan(), ["x"]);
+        assert!(matches!(take(&mut f, May::Submit), Taking::Request(_)));
+    }
+
+    /// Between the look at a name and its claim its owner puts another file there, or gives it away.
+    #[test]
+    fn the_owner_who_counts_is_that_of_the_file_that_was_claimed() {
+        use std::cell::Cell;
+        let mut f = fixture();
+        if !given_away(&f, "x", "of joe", 1001) || !given_away(&f, ".other", "of jim", 1002) {
+            return;
+        }
+        let (x, other) = (f.at("x"), f.at(".other"));
+        let asked = Cell::new(0);
+        let swaps = |uid| {
+            asked.set(asked.get() + 1);
+            if asked.get() == 1 {
+                assert_eq!(uid, 1001);
+                fs::rename(&other, &x).unwrap();
+                return May::Submit;
+            }
+            assert_eq!(uid, 1002);
+            May::NotYet
+        };
+        assert!(matches!(f.incoming.take(OsStr::new("x"), &swaps).unwrap(), Taking::NotYet));
+        assert_eq!(asked.get(), 2);
+        // Claimed by now: undecided still, and found again by any daemon.
+        assert!(!x.exists());
+        assert_eq!(f.scan(), ["x"]);
+        match f.incoming.take(OsStr::new("x"), &only(1002, May::Not("no".to_owned()))).unwrap() {
+            Taking::Rejected(rejection) => assert_eq!(fs::read(rejection.path).unwrap(), b"of jim"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn where_others_can_write_a_request_that_others_can_write_is_nobodys() {
+        let mut f = fixture();
+        let chmod = |path: PathBuf, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        for mode in [0o664, 0o646] {
+            fs::write(f.at("x"), "x").unwrap();
+            chmod(f.at("x"), mode);
+            assert!(matches!(f.take("x"), Taking::Request(_)), "nobody else gets there");
+            fs::remove_file(f.tmp.path().join("active/.claims/x")).unwrap();
+
+            chmod(f.at(""), 0o1770);
+            fs::write(f.at("x"), "x").unwrap();
+            chmod(f.at("x"), mode);
+            let reason = f.rejection("x").reason;
+            assert!(reason.starts_with("can be written by others than its owner"), "{reason}");
+            f.write("x", "x", 1);
+            chmod(f.at("x"), 0o644);
+            assert!(matches!(f.take("x"), Taking::Request(_)));
+            fs::remove_file(f.tmp.path().join("active/.claims/x")).unwrap();
+            chmod(f.at(""), 0o700);
+        }
+    }
+
+    #[test]
+    fn where_others_can_take_each_others_files_away_nothing_is_believed() {
+        let mut f = fixture();
+        f.write("x", "x", 1);
+        fs::set_permissions(f.at(""), Permissions::from_mode(0o770)).unwrap();
+        let error = f.incoming.scan(time(100)).unwrap_err().to_string();
+        assert!(error.contains("incoming can be written by others without the sticky bit"), "{error}");
+        fs::set_permissions(f.at(""), Permissions::from_mode(0o1770)).unwrap();
+        assert_eq!(f.scan(), ["x"]);
     }
 
     /// A directory that the daemon can't write into, as on a filesystem that has become read-only.
@@ -439,7 +592,7 @@ mod tests {
         let me = geteuid();
         let nobody = Uid::from_raw(65534);
         setfsuid(if me.is_root() { nobody } else { me });
-        let takes = [(); 2].map(|()| f.incoming.take(OsStr::new("x"), &|_| false));
+        let takes = [(); 2].map(|()| f.incoming.take(OsStr::new("x"), &|_| May::NotYet));
         setfsuid(me);
         let warned = takes.map(|taking| match taking {
             Ok(Taking::LeftAlone { name, warn, .. }) => (name, warn),

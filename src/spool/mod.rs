@@ -4,7 +4,7 @@
 //! job is always in exactly one place, and goes from one to the next by one `rename`.
 //!
 //! ```text
-//! incoming/           0700  requests are dropped here (a site may widen it, e.g. 1770 with a group)
+//! incoming/           0700  requests are dropped here (a site may widen it to 1770 with a group of operators)
 //! active/.claims/     0700  taken out of incoming, not yet looked at or decided
 //! active/.new-JOB/    0700  a job's folder being built
 //! active/JOB/         0700  a job
@@ -150,9 +150,13 @@ impl Spool {
         for (name, mode) in FOLDERS {
             let path = dir.join(name);
             durable::create_dir(&path, mode)?;
-            let writers = if name == "incoming" { Writers::Sticky } else { Writers::Owner };
+            let on = if name == "incoming" {
+                check_incoming(&path)?
+            } else {
+                check_folder(&path, Writers::Owner)?
+            };
             // A job moves by one rename; across filesystems there is no such thing.
-            if check_folder(&path, writers)? != device {
+            if on != device {
                 return Err(SpoolError::layout(
                     &path,
                     "lies on another filesystem than the spool, move it there",
@@ -292,11 +296,34 @@ fn check_folder(path: &Path, writers: Writers) -> Result<u64, SpoolError> {
         Writers::Owner if others_write || group_writes => {
             Err(SpoolError::layout(path, "can be written by others than its owner, chmod go-w it"))
         }
-        Writers::Sticky if others_write && !sticky => {
-            Err(SpoolError::layout(path, "can be written by everybody without the sticky bit, chmod +t it"))
+        Writers::Sticky if (others_write || group_writes) && !sticky => {
+            Err(SpoolError::layout(path, "can be written by others without the sticky bit, chmod +t it"))
         }
         _ => Ok(meta.dev()),
     }
+}
+
+/// Checks `incoming/`, which a site may let others write. Returns its device.
+fn check_incoming(path: &Path) -> Result<u64, SpoolError> {
+    let device = check_folder(path, Writers::Sticky)?;
+    let mode = fs::symlink_metadata(path).map_err(|e| SpoolError::io("look at", path, e))?.mode();
+    if mode & 0o022 != 0 && !is_chown_restricted(path)? {
+        return Err(SpoolError::layout(
+            path,
+            "can be written by others, and users of this system can give their files to root: chmod go-w it, \
+             or set rstchown to 1 in /etc/system",
+        ));
+    }
+    Ok(device)
+}
+
+/// Whether a file's owner is kept from giving it to somebody else, by whom it would then seem to be submitted. Solaris and
+/// illumos leave that to `rstchown` (chown(2), `_POSIX_CHOWN_RESTRICTED`).
+fn is_chown_restricted(path: &Path) -> Result<bool, SpoolError> {
+    let restricted = nix::unistd::pathconf(path, nix::unistd::PathconfVar::_POSIX_CHOWN_RESTRICTED);
+    restricted
+        .map(|answer| answer.is_some_and(|answer| answer > 0))
+        .map_err(|e| SpoolError::io("look at", path, e.into()))
 }
 
 /// Whether something has this name, a dangling link included.
@@ -354,11 +381,13 @@ mod tests {
         let chmod = |name: &str, mode| {
             fs::set_permissions(spool.join(name), fs::Permissions::from_mode(mode)).unwrap();
         };
-        chmod("incoming", 0o777);
-        let said = layout_fault(&spool);
-        assert!(said.contains("/incoming: can be written by everybody"), "{said}");
-        chmod("incoming", 0o1777);
-        Spool::open(&spool).unwrap();
+        for open in [0o777, 0o770] {
+            chmod("incoming", open);
+            let said = layout_fault(&spool);
+            assert!(said.contains("/incoming: can be written by others without the sticky bit"), "{said}");
+            chmod("incoming", 0o1000 | open);
+            Spool::open(&spool).unwrap();
+        }
         chmod("active", 0o770);
         let said = layout_fault(&spool);
         assert!(said.contains("/active: can be written by others"), "{said}");

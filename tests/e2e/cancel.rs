@@ -34,6 +34,22 @@ fn in_a_step_that_fails_again_and_again() {
     }
 }
 
+/// A receive has no deadline: a large one takes as long as it takes.
+#[test]
+fn while_the_targets_receive_hangs() {
+    let lab = Lab::new();
+    lab.target
+        .fault(&json!({"command": "zfs", "contains": ["receive"], "call": 1, "action": {"do": "hang"}}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    wait("the receive", || lab.target.struck().then_some(()));
+    lab.source.ask(&["cancel", &job, "--no-wait"]);
+    lab.outcomes();
+    assert_outcomes(&lab, "cancelled", &["cancelled by uid"]);
+    before.assert_as_found(&lab.source, &lab.target);
+}
+
 #[test]
 fn in_a_step_whose_command_hangs_until_its_deadline() {
     for (command, contains, call, step) in [

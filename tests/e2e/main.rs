@@ -13,6 +13,7 @@ mod messages;
 mod peers;
 mod reboots;
 mod refusals;
+mod rights;
 mod routes;
 mod sftp;
 mod undo;

@@ -10,6 +10,7 @@
 #![expect(dead_code, reason = "each test binary uses its own part of it")]
 
 pub mod ending;
+pub mod nth;
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
@@ -141,6 +142,11 @@ impl Scene {
         self.lab(&["fault", HOSTS[i], "--dir", &self.lab_dir(), "clear"]);
     }
 
+    /// The host's commands so far, one a line, with their exit status.
+    pub fn calls(&self, i: usize) -> String {
+        self.lab(&["fault", HOSTS[i], "--dir", &self.lab_dir(), "calls"])
+    }
+
     /// Has any rule of this host struck?
     pub fn fired(&self, i: usize) -> bool {
         let text = fs::read_to_string(self.host(i).join(".lab/faults.json")).unwrap_or_default();
@@ -217,6 +223,29 @@ impl Scene {
         child.wait().ok()
     }
 
+    /// SIGTERM to the daemon, whose end is for [`Self::reap`] to see.
+    pub fn terminate(&self, i: usize) {
+        let child = self.daemons[i].as_ref().expect("a daemon");
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a process id"));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("send SIGTERM");
+    }
+
+    /// Commands of the host that run, whoever started them.
+    pub fn running(&self, i: usize) -> Vec<String> {
+        let programs = format!("{}/", self.host(i).display());
+        let command = |process: PathBuf| {
+            let line = fs::read(process.join("cmdline")).ok()?;
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            line.starts_with(&programs).then_some(line)
+        };
+        fs::read_dir("/proc")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| command(entry.path()))
+            .collect()
+    }
+
     /// How the daemon ended, if it has; it can then be started again.
     pub fn reap(&mut self, i: usize) -> Option<ExitStatus> {
         let status = self.daemons[i].as_mut()?.try_wait().ok()??;
@@ -246,6 +275,16 @@ impl Scene {
     /// A request for the zone, from the source to the target, with what the test adds.
     pub fn request(more: &str) -> String {
         format!("zone = \"{ZONE}\"\nto = \"{}\"\n{more}", HOSTS[TARGET])
+    }
+
+    /// One that goes well.
+    pub fn good() -> String {
+        Self::request(&format!("[verify]\ncommands = [\"{VERIFY}\"]\n"))
+    }
+
+    /// One whose gate never opens: the way back after the handoff.
+    pub fn bad() -> String {
+        Self::request("[verify]\ntimeout = \"1s\"\ncommands = [\"/bin/false\"]\n")
     }
 
     /// Drops a request at the source.
@@ -406,8 +445,7 @@ impl Scene {
                 }
             }
             text += "--- calls\n";
-            let calls = self.lab(&["fault", host, "--dir", &self.lab_dir(), "calls"]);
-            tail(&calls, 60).for_each(|line| text += &format!("  {}\n", cut(line, 200)));
+            tail(&self.calls(i), 60).for_each(|line| text += &format!("  {}\n", cut(line, 200)));
             text += "--- zmigrated.stderr\n";
             let log = fs::read_to_string(self.stderr(i)).unwrap_or_default();
             tail(&log, 60).for_each(|line| text += &format!("  {}\n", cut(line, 400)));

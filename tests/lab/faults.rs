@@ -20,6 +20,8 @@ use crate::disk;
 use crate::inner;
 use crate::world::Host;
 
+/// Long enough for a daemon that does not wait to be gone.
+const SLOWNESS: Duration = Duration::from_millis(800);
 /// Long enough for a daemon to be started again and to look.
 const ORPHAN_LAGS: Duration = Duration::from_millis(150);
 
@@ -92,6 +94,14 @@ pub enum Action {
         #[serde(default = "half")]
         bytes: u64,
     },
+    /// SIGTERM to the process that called, which is to wait for the command or to end it.
+    TermParent {
+        /// What the command does from then on.
+        then: Then,
+        /// How much of a stream passes before; default 64 KiB.
+        #[serde(default = "half")]
+        bytes: u64,
+    },
     /// Ends with 0, without effect and without a word.
     Lie,
 }
@@ -120,6 +130,18 @@ pub enum When {
     /// Before the effect, which happens all the same, a moment later: whoever takes over from the caller
     /// looks at the world while the orphan is still at work.
     Orphan,
+}
+
+/// What becomes of a command whose caller was told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Then {
+    /// It has its effect and answers, as ever.
+    GoesOn,
+    /// The same, a moment later.
+    GoesOnSlowly,
+    /// It never ends; `zfs send` and `zfs receive` after so much of the stream, all others without effect.
+    Hangs,
 }
 
 /// One line of the calls' log, begun and perhaps ended.
@@ -198,6 +220,9 @@ pub fn guarded(host: &Host, command: &str, args: &[String], effect: impl FnOnce(
     };
     let status = match action {
         None => effect(),
+        Some(Action::TermParent { then: Then::GoesOn, .. }) => {
+            signal_parent(Signal::SIGTERM).map_or(crate::LAB_FAILED, |()| effect())
+        }
         Some(action) => Struck { host, command, args }.act(&action).unwrap_or_else(|why| {
             err!("zmigrate-lab: {why:#}");
             crate::LAB_FAILED
@@ -297,6 +322,12 @@ impl Struck<'_> {
                 kill(getpid(), Signal::SIGKILL)?;
                 Ok(crate::LAB_FAILED)
             }
+            Action::TermParent { then: Then::Hangs, bytes } => self.hanging(*bytes),
+            Action::TermParent { .. } => {
+                signal_parent(Signal::SIGTERM)?;
+                std::thread::sleep(SLOWNESS);
+                Ok(inner::status_of(inner::command(self.host, self.command, self.args).status()?))
+            }
             Action::KillParent { when: When::Before, .. } => {
                 kill_parent()?;
                 Ok(crate::LAB_FAILED)
@@ -356,6 +387,13 @@ impl Struck<'_> {
         Ok(child)
     }
 
+    /// Tells the caller to end, and does not end itself.
+    fn hanging(&self, bytes: u64) -> Result<i32> {
+        let _stream = if self.streams() { Some(self.halfway(bytes)?) } else { None };
+        signal_parent(Signal::SIGTERM)?;
+        Ok(hang())
+    }
+
     /// Kills the caller with the stream half through, then lets the rest of it take its course.
     fn orphaned(&self, bytes: u64) -> Result<i32> {
         let mut child = self.halfway(bytes)?;
@@ -381,10 +419,14 @@ fn pass(from: &mut impl Read, to: &mut impl Write) -> Result<()> {
 }
 
 fn kill_parent() -> Result<()> {
+    signal_parent(Signal::SIGKILL)
+}
+
+fn signal_parent(signal: Signal) -> Result<()> {
     let parent = getppid();
     // An orphan's parent is init or a reaper that did not call us.
     if parent > Pid::from_raw(1) {
-        kill(parent, Signal::SIGKILL).with_context(|| format!("kill the caller, process {parent}"))?;
+        kill(parent, signal).with_context(|| format!("{signal} to the caller, process {parent}"))?;
     }
     Ok(())
 }

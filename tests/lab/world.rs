@@ -15,9 +15,9 @@ use crate::disk;
 
 /// The commands that a host has in its `/usr/sbin`.
 pub const COMMANDS: &[&str] = &[
-    "beadm", "dladm", "hostname", "ifconfig", "ipadm", "isainfo", "mount", "netstat", "pkg", "pkginfo",
-    "route", "showrev", "ssh", "svcprop", "svcs", "uname", "zfs", "zlogin", "zoneadm", "zonecfg", "zonename",
-    "zpool",
+    "auths", "beadm", "dladm", "getent", "hostname", "ifconfig", "ipadm", "isainfo", "mount", "netstat",
+    "pkg", "pkginfo", "route", "showrev", "ssh", "svcprop", "svcs", "uname", "zfs", "zlogin", "zoneadm",
+    "zonecfg", "zonename", "zpool",
 ];
 
 /// Which system a host is.
@@ -52,6 +52,18 @@ pub struct Package {
     pub name: String,
     /// `11.10.0,REV=2005.01.21.16.34`
     pub version: String,
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// `1001`
+    pub uid: u32,
+    /// `joe`
+    pub name: String,
+    /// What user_attr(5) and its rights profiles give it.
+    #[serde(default)]
+    pub auths: Vec<String>,
 }
 
 /// What kind of system a host is: `.lab/host.json`.
@@ -100,6 +112,9 @@ pub struct Settings {
     /// `/etc/defaultrouter`, read at boot.
     #[serde(default)]
     pub default_router: Option<String>,
+    /// Accounts, beside root.
+    #[serde(default)]
+    pub users: Vec<User>,
 }
 
 impl Settings {
@@ -127,6 +142,7 @@ impl Settings {
                 ether: format!("0:14:4f:1:2:{number:x}"),
             }],
             default_router: Some("198.51.100.1".into()),
+            users: Vec::new(),
         }
     }
 

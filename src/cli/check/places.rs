@@ -78,9 +78,9 @@ fn directory(what: &str, path: &Path, writers: Writers, missing: Missing) -> Fin
             format!("{name} can be written by others than its owner (mode {mode:04o})"),
             format!("chmod go-w {name}"),
         ),
-        Writers::Sticky if mode & 0o1002 == 0o002 => Finding::fault(
+        Writers::Sticky if mode & 0o022 != 0 && mode & 0o1000 == 0 => Finding::fault(
             what,
-            format!("{name} can be written by everybody without the sticky bit (mode {mode:04o})"),
+            format!("{name} can be written by others without the sticky bit (mode {mode:04o})"),
             format!("chmod +t {name}"),
         ),
         _ => Finding::ok(what, format!("{name}, mode {mode:04o}")),
@@ -108,7 +108,8 @@ mod tests {
             (0o1777, Writers::Owner, Level::Fault),
             (0o777, Writers::Sticky, Level::Fault),
             (0o1777, Writers::Sticky, Level::Ok),
-            (0o770, Writers::Sticky, Level::Ok),
+            (0o770, Writers::Sticky, Level::Fault),
+            (0o1770, Writers::Sticky, Level::Ok),
         ] {
             assert_eq!(level(tmp.path(), mode, writers), want, "{mode:o} {writers:?}");
         }

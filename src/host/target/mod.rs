@@ -34,6 +34,8 @@ pub struct Target<'a> {
     pub accept: &'a Accept,
     /// A directory of ours for the zonecfg script.
     pub work: &'a Path,
+    /// Is the daemon to end? Then no command of a request is begun.
+    pub ending: &'a dyn Fn() -> bool,
 }
 
 impl Target<'_> {

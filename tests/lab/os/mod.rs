@@ -1,6 +1,7 @@
-//! What a host says about itself: uname, pkg, showrev, pkginfo, beadm, zonename, svcs.
+//! What a host says about itself: uname, pkg, showrev, pkginfo, beadm, zonename, svcs, getent, auths.
 
 pub mod svcs;
+mod users;
 
 use anyhow::Result;
 
@@ -31,6 +32,8 @@ pub fn main(host: &Host, command: &str, args: &[String]) -> Result<i32> {
         "beadm" => beadm(&settings, args),
         "showrev" => showrev(&settings, args),
         "pkginfo" => pkginfo(&settings, args),
+        "getent" => users::getent(&settings, args),
+        "auths" => users::auths(&settings, args),
         _ => not_here(command),
     }
 }
