@@ -2,7 +2,7 @@
 //!
 //! A daemon that is killed can't end its `zfs receive`, and as long as that lives its dataset is busy. Most end by themselves, since
 //! their pipe has ended; one that hangs, or that is still on its way out of the kernel, is found here
-//! ([`kept`](crate::cmd::contract::kept)), told, killed and awaited. Where it does not end in time the job goes on, finds its dataset
+//! ([`kept`]), told, killed and awaited. Where it does not end in time the job goes on, finds its dataset
 //! busy, which passes, and tries again: it waits, it does not fail.
 
 use std::time::{Duration, Instant};

@@ -265,7 +265,7 @@ fn make_mounted(host: &Host, dataset: &str, path: &str) -> Result<()> {
 }
 
 /// What of a `solaris` zone's `rpool` does not belong to a boot environment, and where it is in the zone. The names are
-/// [captured] from a zone of 11.3; their mountpoints are those of the global zone's datasets of the same names.
+/// captured from a zone of 11.3; their mountpoints are those of the global zone's datasets of the same names.
 const SHARED: [(&str, &str); 3] =
     [("VARSHARE", "/var/share"), ("export", "/export"), ("export/home", "/export/home")];
 

@@ -2,8 +2,8 @@
 //!
 //! Each step looks first: a rename that is done, a zone that is attached is not done again. "Ours" is a dataset
 //! whose final snapshot has the journaled guid, and a zone whose zonepath is this job's; anything else
-//! under these names makes the step fail for good, and the job goes back. First the datasets ([`datasets`]), then the
-//! zone ([`zone`]).
+//! under these names makes the step fail for good, and the job goes back. First the datasets (`datasets`), then the
+//! zone (`zone`).
 
 mod datasets;
 mod zone;

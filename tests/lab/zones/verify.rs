@@ -85,7 +85,7 @@ pub fn zonepath(host: &Host, config: &Config) -> Result<bool> {
     owner_and_mode(host, path, &real, &meta)
 }
 
-/// root's, 0700. illumos repairs it (issue 5432), Solaris 11 complains and repairs it ([captured] at an install), Solaris 10
+/// root's, 0700. illumos repairs it (issue 5432), Solaris 11 complains and repairs it (captured at an install), Solaris 10
 /// refuses. The owner is not looked at for a lab of an ordinary user, where nothing can be root's.
 fn owner_and_mode(host: &Host, path: &str, real: &Path, meta: &fs::Metadata) -> Result<bool> {
     let profile = host.profile()?;
