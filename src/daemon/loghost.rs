@@ -19,6 +19,7 @@ use chrono::Utc;
 
 use super::bell::Bell;
 use super::context::Context;
+use super::pauses;
 use crate::config::Syslog;
 use crate::job::name::{HostName, JobId};
 use crate::job::record::Role;
@@ -29,11 +30,6 @@ use crate::spool::outbox::Outbox;
 use crate::spool::read::ReadError;
 use queue::{Burst, Queue};
 
-/// From the first failure to the second try; doubled with each, up to [`LONGEST_PAUSE`]. News of an outcome or a
-/// refresh end a pause.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// A log host that came back should not look broken for long.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often an outcome is sent to a log host that takes it and never closes the connection, which is how it would say
 /// that it has read it. More would fill its disk with the same line.
 const UNCONFIRMED: u32 = 3;
@@ -214,8 +210,9 @@ impl Speaker<'_> {
                 if self.failures == 0 {
                     self.tell(Severity::Warning, address, "loghost-deferred", Some(&error));
                 }
-                let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
                 self.failures += 1;
+                // News of an outcome or a refresh end it.
+                let pause = pauses::behind(self.failures);
                 self.loghost.urgent.wait(urgent, if closing { Duration::ZERO } else { pause });
                 !closing
             }

@@ -31,6 +31,7 @@ pub mod jobs;
 pub mod loghost;
 pub mod offers;
 pub mod orphans;
+pub mod pauses;
 pub mod perform;
 pub mod report;
 pub mod rights;

@@ -11,14 +11,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::context::Context;
+use super::pauses;
 use crate::host::rights::{self, Right};
 use crate::log::{Line, Severity};
 use crate::spool::incoming::May;
 
-/// The first pause behind an answer that did not come.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// An answer that no request was there for any more is as good as none after this time.
 const FRESH: Duration = Duration::from_secs(10);
 
@@ -54,7 +51,7 @@ impl Rights {
                     Right::Missing(why) => May::Not(why.clone()),
                 };
             }
-            Some(Known::Failed { times, at }) if at.elapsed() < pause(*times) => return May::NotYet,
+            Some(Known::Failed { times, at }) if at.elapsed() < pauses::behind(*times) => return May::NotYet,
             Some(Known::Failed { times, .. }) => *times,
             Some(Known::Answered { .. }) | None => 0,
         };
@@ -104,20 +101,5 @@ impl Rights {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn pause(times: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(1 << times.saturating_sub(1).min(10)).min(LONGEST_PAUSE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_up_to_the_longest() {
-        let pauses = [1, 2, 3, 7, u32::MAX].map(|times| pause(times).as_secs());
-        assert_eq!(pauses, [1, 2, 4, 60, 60]);
     }
 }
