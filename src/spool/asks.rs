@@ -25,7 +25,7 @@ use crate::job::name::JobId;
 
 use super::incoming::Rejection;
 use super::read::{ReadError, open_dir, read_bounded};
-use super::{Spool, SpoolError, durable, read_dir};
+use super::{Spool, SpoolError, durable, is_ours, read_dir};
 
 /// No ask is larger.
 const MAX_ASK: u64 = 4 << 10;
@@ -142,7 +142,7 @@ fn read_ask(dir: &Path, name: &OsStr) -> Result<Option<Ask>, String> {
         Err(e) => return Err(e.to_string()),
     };
     let (by, inode) = (content.meta.uid(), content.meta.ino());
-    if by != 0 && by != nix::unistd::geteuid().as_raw() {
+    if !is_ours(by) {
         return Err(format!("belongs to user {by}, and only root may ask for this"));
     }
     let text: Text = serde_json::from_slice(&content.bytes)

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::read::{open_dir, read_bounded};
-use super::{Spool, SpoolError, check_incoming, durable, exists, read_dir};
+use super::{OTHERS_WRITE, Spool, SpoolError, check_incoming, durable, exists, is_ours, read_dir};
 
 /// No request is larger.
 pub const MAX_REQUEST: u64 = 64 << 10;
@@ -251,12 +251,9 @@ impl Incoming {
     }
 }
 
-/// Mode bits by which others than the owner write.
-const OTHERS_WRITE: u32 = 0o022;
-
 /// Root and the daemon's own user may; about others is asked.
 fn judge(uid: u32, may_submit: &Asked<'_>) -> May {
-    if uid == 0 || uid == nix::unistd::geteuid().as_raw() { May::Submit } else { may_submit(uid) }
+    if is_ours(uid) { May::Submit } else { may_submit(uid) }
 }
 
 impl Spool {

@@ -146,7 +146,7 @@ impl Spool {
     /// those who must not, or lies on another filesystem; [`SpoolError::Locked`] when a daemon is here.
     pub fn open(dir: &Path) -> Result<Self, SpoolError> {
         durable::create_dir(dir, 0o755)?;
-        let device = check_folder(dir, Writers::Owner)?;
+        let device = check_folder(dir, Writers::Owner)?.dev();
         for (name, mode) in FOLDERS {
             let path = dir.join(name);
             durable::create_dir(&path, mode)?;
@@ -156,7 +156,7 @@ impl Spool {
                 check_folder(&path, Writers::Owner)?
             };
             // A job moves by one rename; across filesystems there is no such thing.
-            if on != device {
+            if on.dev() != device {
                 return Err(SpoolError::layout(
                     &path,
                     "lies on another filesystem than the spool, move it there",
@@ -280,41 +280,47 @@ enum Writers {
     Sticky,
 }
 
-/// Checks a directory of the spool and returns its device.
-fn check_folder(path: &Path, writers: Writers) -> Result<u64, SpoolError> {
+/// Is this root, or who runs this program? Whoever else owns a file, or a directory, is somebody else.
+pub fn is_ours(uid: u32) -> bool {
+    uid == 0 || uid == nix::unistd::geteuid().as_raw()
+}
+
+/// Mode bits by which others than the owner write.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// Checks a directory of the spool and returns what it is.
+fn check_folder(path: &Path, writers: Writers) -> Result<fs::Metadata, SpoolError> {
     let meta = fs::symlink_metadata(path).map_err(|e| SpoolError::io("look at", path, e))?;
     if !meta.is_dir() {
         return Err(SpoolError::layout(path, "is not a directory; a link is not followed"));
     }
-    if meta.uid() != 0 && meta.uid() != nix::unistd::geteuid().as_raw() {
+    if !is_ours(meta.uid()) {
         return Err(SpoolError::layout(path, "belongs to somebody else, give it to the daemon's user"));
     }
-    let others_write = meta.mode() & 0o002 != 0;
-    let group_writes = meta.mode() & 0o020 != 0;
+    let others_write = meta.mode() & OTHERS_WRITE != 0;
     let sticky = meta.mode() & 0o1000 != 0;
     match writers {
-        Writers::Owner if others_write || group_writes => {
+        Writers::Owner if others_write => {
             Err(SpoolError::layout(path, "can be written by others than its owner, chmod go-w it"))
         }
-        Writers::Sticky if (others_write || group_writes) && !sticky => {
+        Writers::Sticky if others_write && !sticky => {
             Err(SpoolError::layout(path, "can be written by others without the sticky bit, chmod +t it"))
         }
-        _ => Ok(meta.dev()),
+        _ => Ok(meta),
     }
 }
 
-/// Checks `incoming/`, which a site may let others write. Returns its device.
-fn check_incoming(path: &Path) -> Result<u64, SpoolError> {
-    let device = check_folder(path, Writers::Sticky)?;
-    let mode = fs::symlink_metadata(path).map_err(|e| SpoolError::io("look at", path, e))?.mode();
-    if mode & 0o022 != 0 && !is_chown_restricted(path)? {
+/// Checks `incoming/`, which a site may let others write, and returns what it is.
+fn check_incoming(path: &Path) -> Result<fs::Metadata, SpoolError> {
+    let meta = check_folder(path, Writers::Sticky)?;
+    if meta.mode() & OTHERS_WRITE != 0 && !is_chown_restricted(path)? {
         return Err(SpoolError::layout(
             path,
             "can be written by others, and users of this system can give their files to root: chmod go-w it, \
              or set rstchown to 1 in /etc/system",
         ));
     }
-    Ok(device)
+    Ok(meta)
 }
 
 /// Whether a file's owner is kept from giving it to somebody else, by whom it would then seem to be submitted. Solaris and

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::finding::Finding;
+use crate::spool::is_ours;
 
 /// Who else than its owner may write a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +68,7 @@ fn directory(what: &str, path: &Path, writers: Writers, missing: Missing) -> Fin
         );
     }
     let mode = meta.mode() & 0o7777;
-    let owned = meta.uid() == 0 || meta.uid() == nix::unistd::geteuid().as_raw();
-    if !owned {
+    if !is_ours(meta.uid()) {
         let says = format!("{name} belongs to user {}", meta.uid());
         return Finding::fault(what, says, format!("chown root {name}"));
     }
