@@ -124,6 +124,18 @@ fn ends_well(
     Ok(true)
 }
 
+/// Sends the signal once it is so; what [`ends_well`] is told by.
+fn terminated_once(i: usize, mut is_so: impl FnMut(&Scene) -> bool) -> impl FnMut(&Scene) -> bool {
+    let mut sent = false;
+    move |scene| {
+        if !sent && is_so(scene) {
+            scene.terminate(i);
+            sent = true;
+        }
+        sent
+    }
+}
+
 /// Carries a scene whose daemon was stopped to its end, and checks it.
 fn goes_on(mut scene: Scene, way: Way, stopped: Result<bool, String>) -> Result<bool, String> {
     let ended = stopped.and_then(|stopped| scene.wait_ended(LIMIT).map(|()| stopped));
@@ -149,22 +161,13 @@ fn stopped_by(
 /// The daemon is stopped as soon as its journal has n lines.
 fn stopped_at_line(i: usize, n: u64, way: Way) -> Result<bool, String> {
     let mut scene = begun(n, way, |_| {});
-    let mut sent = false;
-    let stopped = ends_well(
-        &mut scene,
-        i,
-        |scene| {
-            let jobs = scene.jobs(i, "active");
-            let journals = jobs.iter().filter_map(|job| fs::read_to_string(job.join("journal")).ok());
-            // One that has gone past the n-th line before it was seen there is stopped all the same.
-            if !sent && journals.map(|text| text.lines().count() as u64).max().unwrap_or(0) >= n {
-                scene.terminate(i);
-                sent = true;
-            }
-            sent
-        },
-        |_| {},
-    );
+    let is_there = |scene: &Scene| {
+        let jobs = scene.jobs(i, "active");
+        let journals = jobs.iter().filter_map(|job| fs::read_to_string(job.join("journal")).ok());
+        // One that has gone past the n-th line before it was seen there is stopped all the same.
+        journals.map(|text| text.lines().count() as u64).max().unwrap_or(0) >= n
+    };
+    let stopped = ends_well(&mut scene, i, terminated_once(i, is_there), |_| {});
     goes_on(scene, way, stopped)
 }
 
@@ -206,10 +209,16 @@ fn short_deadlines(scene: &Scene) {
     }
 }
 
+/// The daemon was stopped, and all went well. The story of one that did not is many lines.
+#[track_caller]
+fn assert_went(went: &Result<bool, String>) {
+    assert_eq!(*went, Ok(true), "{}", went.as_ref().err().map_or("", String::as_str));
+}
+
 #[track_caller]
 fn long(i: usize, command: &str, word: &str, then: &str) {
     let went = stopped_by(i, &first(command, word, then), 1, Way::There, short_deadlines);
-    assert_eq!(went, Ok(true), "{command} {word}: {}", went.as_ref().err().map_or("", String::as_str));
+    assert_went(&went);
 }
 
 #[test]
@@ -258,28 +267,16 @@ fn of_several_verify_commands_none_is_begun_after_the_signal() {
         },
     );
     let went = goes_on(scene, Way::There, stopped);
-    assert_eq!(went, Ok(true), "{}", went.as_ref().err().map_or("", String::as_str));
+    assert_went(&went);
     assert_eq!(seconds, Some(0));
 }
 
 /// The command is over, and the zone on its way.
 fn on_its_way(i: usize, knobs: &Value, is_so: impl Fn(&Scene) -> bool) {
     let mut scene = begun(1, Way::There, |scene| scene.knobs(i, knobs));
-    let mut sent = false;
-    let stopped = ends_well(
-        &mut scene,
-        i,
-        |scene| {
-            if !sent && is_so(scene) {
-                scene.terminate(i);
-                sent = true;
-            }
-            sent
-        },
-        |_| {},
-    );
+    let stopped = ends_well(&mut scene, i, terminated_once(i, is_so), |_| {});
     let went = goes_on(scene, Way::There, stopped);
-    assert_eq!(went, Ok(true), "{}", went.as_ref().err().map_or("", String::as_str));
+    assert_went(&went);
 }
 
 #[test]
