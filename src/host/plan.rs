@@ -53,7 +53,7 @@ pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
     let all: Vec<DatasetName> = (0..layout.datasets.len()).map(here).collect();
     lines.push(argv::set("canmount", "noauto", &all).to_string());
     let to = super::target::zonepath(job);
-    let from = job.survey.as_ref().map(|s| s.zone.zonepath.as_str()).unwrap_or_default();
+    let from = super::target::zonepath_there(job);
     let wanted = Wanted::new(layout, &job.datasets, &job.request, from, to);
     // As the steps do it: of the guards what is off before the rename, the others behind it.
     let set = |turn: Turn, name: &dyn Fn(usize) -> DatasetName, placed: bool| -> Vec<String> {

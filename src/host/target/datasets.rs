@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use super::{Target, done};
+use super::{Target, done, zonepath_there};
 use crate::cmd::zfs::property::{Turn, is_carried};
 use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::host::properties::{Now, Set, Wanted};
@@ -17,7 +17,7 @@ const AT_ONCE: usize = 100;
 
 impl Target<'_> {
     fn wanted(&self) -> Wanted<'_> {
-        let from = self.job.survey.as_ref().map(|s| s.zone.zonepath.as_str()).unwrap_or_default();
+        let from = zonepath_there(self.job);
         Wanted::new(self.layout, &self.job.datasets, &self.job.request, from, self.zonepath())
     }
 

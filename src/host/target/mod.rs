@@ -98,7 +98,7 @@ impl Target<'_> {
             }
         }
         // The handoff's properties are a peer's word too, and not those of the offer.
-        let from = self.job.survey.as_ref().map(|s| s.zone.zonepath.as_str()).unwrap_or_default();
+        let from = zonepath_there(self.job);
         let overrides = &self.job.request.target.properties;
         reasons.extend(check::judge_properties(&self.job.datasets, overrides, from, self.zonepath()));
         if !reasons.is_empty() {
@@ -130,8 +130,12 @@ impl Target<'_> {
 
 /// The zonepath on the target.
 pub fn zonepath(job: &Job) -> &str {
-    let found = job.survey.as_ref().map(|s| s.zone.zonepath.as_str()).unwrap_or_default();
-    job.request.target.zonepath.as_deref().unwrap_or(found)
+    job.request.target.zonepath.as_deref().unwrap_or_else(|| zonepath_there(job))
+}
+
+/// The zonepath on the source, as it was surveyed.
+pub fn zonepath_there(job: &Job) -> &str {
+    job.survey.as_ref().map(|s| s.zone.zonepath.as_str()).unwrap_or_default()
 }
 
 pub(super) fn done(step: Install) -> Done {
