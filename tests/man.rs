@@ -60,7 +60,7 @@ const OTHERS: [&str; 27] = [
 /// Files that name an event otherwise than as a literal behind `"event"`, with the words that they use.
 const EVENTS_BY_NAME: [(&str, &[&str]); 3] = [
     ("daemon/dropboxes.rs", &["dropbox-accepted", "dropbox-refused"]),
-    ("daemon/engine.rs", &["defect", "held", "in-doubt", "no-ack", "spool", "undo-failed"]),
+    ("daemon/engine/mod.rs", &["defect", "held", "in-doubt", "no-ack", "spool", "undo-failed"]),
     ("daemon/loghost.rs", &["loghost-answers", "loghost-deferred"]),
 ];
 

@@ -5,6 +5,8 @@
 //! the job's journal. A step that fails is tried again, given up or held as [`decide`] says; what is
 //! held alerts, once an hour, until it works or an operator acts.
 
+mod heed;
+
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -23,7 +25,6 @@ use crate::job::record::{Job, Role};
 use crate::job::retry::{Decision, decide};
 use crate::job::step::Step;
 use crate::log::Severity;
-use crate::spool::asks::Ask;
 use crate::spool::journal::Journal;
 use crate::spool::{JobDir, Place, SpoolError};
 
@@ -296,18 +297,6 @@ impl Engine {
         self.context.bell.wait(heard, Duration::from_secs(1));
     }
 
-    /// Limits of the request, before the handoff.
-    fn heed_limits(&mut self) -> bool {
-        let Some(text) = perform::limit_passed(&self.job, Utc::now()) else { return false };
-        let error = match &self.error {
-            Some(error) => format!("{text}; last: {error}"),
-            None => text,
-        };
-        let failure = Failure { step: self.job.phase.next().word().to_owned(), error };
-        self.record(Event::TurnedBack { cause: Cause::Failed, failure });
-        true
-    }
-
     /// Nothing is known for too long: somebody must look.
     fn doubt(&mut self) {
         let limit = self.context.config().jobs.doubt_after;
@@ -347,77 +336,6 @@ impl Engine {
         self.context.tell(Severity::Alert, &self.job, |line| {
             line.field("event", event).maybe("undone", undone).field("error", text)
         });
-    }
-
-    /// What operators ask. `true` when something was journaled.
-    fn heed_operators(&mut self) -> bool {
-        let mut changed = false;
-        for ask in self.context.asks(&self.job.id) {
-            let asked = format!("uid {} asked for {}", ask.by, ask.verb);
-            // Journaled first: a crash in between asks again, and finds it done.
-            match self.heed(&ask) {
-                Ok(event) => {
-                    if let Some(event) = event {
-                        self.record(event);
-                        changed = true;
-                    }
-                    self.live.note(&asked);
-                    self.context.answered(&ask);
-                }
-                Err(why) => {
-                    self.context.tell(Severity::Warning, &self.job, |line| {
-                        line.field("event", "ask-refused").field("ask", &ask.verb).field("error", &why)
-                    });
-                    self.live.note(&format!("{asked}: {why}"));
-                    self.context.refused(&ask, &why);
-                }
-            }
-        }
-        changed
-    }
-
-    fn heed(&mut self, ask: &Ask) -> Result<Option<Event>, String> {
-        let job = &self.job;
-        let by = format!("uid {}", ask.by);
-        let turn_back = |step: Step| {
-            let error = format!(
-                "{} by {by} on {}",
-                if ask.verb == "cancel" { "cancelled" } else { "rolled back" },
-                job.host
-            );
-            Event::TurnedBack {
-                cause: Cause::Cancelled,
-                failure: Failure { step: step.word().to_owned(), error },
-            }
-        };
-        match ask.verb.as_str() {
-            "retry" => {
-                self.failures = 0;
-                if ask.args.get("source-is-gone").is_some_and(|name| *name == job.peer.as_str()) {
-                    self.memory.heard_anew();
-                }
-                Ok(None)
-            }
-            "cancel"
-                if job.phase.source_may_turn_back() || matches!(job.phase, Phase::Check | Phase::Receive) =>
-            {
-                Ok(Some(turn_back(job.phase.next())))
-            }
-            "cancel" => Err("it is past the handoff or over; see `zmigrate rollback`".to_owned()),
-            "rollback" if job.phase.may_turn_back() => Ok(Some(turn_back(job.phase.next()))),
-            "rollback" if job.phase.is_past_handoff() => match ask.args.get("target-is-gone") {
-                Some(name) if *name == job.peer.as_str() => Ok(Some(Event::TargetDeclaredGone { by })),
-                Some(name) => {
-                    Err(format!("'{}' is not the target of this job, {} is", name.escape_debug(), job.peer))
-                }
-                None => Err(format!(
-                    "the zone was handed off: roll back on {peer}, or, only if {peer} is gone for good, say --target-is-gone {peer}",
-                    peer = job.peer
-                )),
-            },
-            "rollback" => Err("the result stands; move the zone back with a new request".to_owned()),
-            other => Err(format!("'{}' can't be asked of this job", other.escape_debug())),
-        }
     }
 
     /// The job is over and everybody has been told: out of `active/` by one rename.
