@@ -8,11 +8,12 @@ mod peer;
 mod read;
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::guard::{self, Seen};
 use crate::job::fault::{Fault, Faults};
 use crate::job::name::{Bytes, DatasetName, HostName, JobId};
 use crate::log::Facility;
@@ -205,8 +206,12 @@ fn without_domain(name: &str) -> &str {
 impl Config {
     /// Reads the configuration. `default_host` is this host's own name, for a file that gives none.
     ///
+    /// The file chooses which commands run, as root. So nobody but root, and who runs this program, may be able to write it,
+    /// or to put another one in its place.
+    ///
     /// # Errors
-    /// All faults of the file; one of the whole file if it can't be read, is longer than 1 MiB, or is not UTF-8.
+    /// All faults of the file; one of the whole file if it can't be read, others can write it, is longer than 1 MiB, or is
+    /// not UTF-8.
     pub fn load(path: &Path, default_host: &str) -> Result<Self, Faults> {
         let file = path.to_string_lossy();
         let text = read_text(path).map_err(|why| Faults(vec![Fault::of_file(&file, why)]))?;
@@ -237,11 +242,13 @@ impl Config {
 fn read_text(path: &Path) -> Result<String, String> {
     let unreadable = |error: std::io::Error| format!("can't be read: {error}");
     // A FIFO of that name would block the daemon's start for ever.
-    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err("is not a file".to_owned());
     }
+    let mut file = File::open(path).map_err(unreadable)?;
+    judge(path, &file)?;
     let mut bytes = Vec::new();
-    File::open(path).map_err(unreadable)?.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    (&mut file).take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST {
         return Err("is longer than 1 MiB, which no configuration is".to_owned());
     }
@@ -250,6 +257,18 @@ fn read_text(path: &Path) -> Result<String, String> {
         let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
         format!("is not UTF-8: see line {line}")
     })
+}
+
+/// Judges the very file that is read, and the directory that it lies in, links followed.
+fn judge(path: &Path, file: &File) -> Result<(), String> {
+    let unknown = |error: std::io::Error| format!("can't be looked at: {error}");
+    let real = path.canonicalize().map_err(unknown)?;
+    let directory = real.parent().unwrap_or(&real);
+    let file = Seen::of(&real, &file.metadata().map_err(unknown)?);
+    let directory = Seen::at(directory).map_err(unknown)?;
+    guard::file(&file, guard::me()).map_err(|flaw| format!("{}: {}", flaw.why, flaw.remedy))?;
+    guard::holder(&directory, guard::me())
+        .map_err(|flaw| format!("lies in {}, which {}: {}", flaw.path, flaw.why, flaw.remedy))
 }
 
 #[cfg(test)]

@@ -57,11 +57,12 @@
 //! | --- | --- | --- |
 //! | [`job`] | pure: names, request, phases, events, messages, retry | digests of [`stream`] |
 //! | [`stream`] | ZFS streams: records, checksums, digests of parts | names |
-//! | [`config`] | `zmigrate.toml` | names, units, facilities of [`log`] |
-//! | [`spool`] | files: queues, journal, asks, lock; fsync order | names |
+//! | [`config`] | `zmigrate.toml` | names, units, facilities of [`log`], [`guard`] |
+//! | [`guard`] | who may write where, by owner and mode | nothing |
+//! | [`spool`] | files: queues, journal, asks, lock; fsync order | names, [`guard`] |
 //! | [`cmd`] | external commands: argv, running, parsing | names |
 //! | [`log`] | syslog lines, here and at a log host | names |
-//! | [`transport`] | a peer's dropbox, by a path or by SFTP | names, durable files of [`spool`], [`config`], ssh of [`cmd`] |
+//! | [`transport`] | a peer's dropbox, by a path or by SFTP | names, durable files of [`spool`], [`config`], [`guard`], ssh of [`cmd`] |
 //! | [`host`] | steps made real, on ZFS and zones | [`cmd`], [`stream`], [`transport`], [`job`], [`config`] |
 //! | [`daemon`] | the loop, the engine, the words between hosts | all but [`cli`] |
 //! | [`cli`] | the verbs | [`spool`], [`job`], [`config`]; [`host`] and [`transport`] for `plan`, [`cmd`] for `plan`, `check`, `peer` and `submit` |
@@ -110,6 +111,7 @@ pub mod cli;
 pub mod cmd;
 pub mod config;
 pub mod daemon;
+pub mod guard;
 pub mod host;
 pub mod job;
 pub mod log;

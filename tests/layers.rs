@@ -21,6 +21,7 @@ struct Row {
 /// Lowest first. `job::name` is a node of its own: the vocabulary that everybody may use.
 const KNOWS: &[Row] = &[
     Row { who: "job::name", knows: &[] },
+    Row { who: "guard", knows: &[] },
     Row { who: "stream", knows: &[("job::name", "bytes and guids of a stream")] },
     Row {
         who: "job",
@@ -31,11 +32,18 @@ const KNOWS: &[Row] = &[
     },
     Row { who: "cmd", knows: &[("job::name", "zones, datasets and snapshots in argument lists; no jobs")] },
     Row { who: "log", knows: &[("job::name", "an outcome names its job and hosts")] },
-    Row { who: "spool", knows: &[("job::name", "a job's folder is called by its id; no ZFS, no zones")] },
+    Row {
+        who: "spool",
+        knows: &[
+            ("job::name", "a job's folder is called by its id; no ZFS, no zones"),
+            ("guard", "nothing is believed in a directory that others can write"),
+        ],
+    },
     Row {
         who: "config",
         knows: &[
             ("job::name", "hosts and datasets"),
+            ("guard", "the file says what root runs: nobody else may write it"),
             ("job::fault", "faults by line and key, as a request's"),
             ("job::path", "zonepaths that a peer may use"),
             ("job::sheet", "the reader of TOML with places, shared with requests"),
@@ -50,6 +58,7 @@ const KNOWS: &[Row] = &[
             ("job::name", "a dropbox has a folder for each job id"),
             ("cmd", "SFTP is spoken with the system's ssh, which only `cmd` may start"),
             ("config", "how a peer is reached"),
+            ("guard", "a dropbox is the peer's alone"),
             ("spool::SpoolError", "what durable and read fail with"),
             ("spool::durable", "the one place that knows the order of fsync and rename"),
             ("spool::read", "the one place that opens others' files without following links"),
@@ -81,6 +90,7 @@ const KNOWS: &[Row] = &[
             ("transport", "words between hosts"),
             ("host", "steps made real"),
             ("config", "loads it"),
+            ("guard", "alerts what is wrong with a dropbox, with the remedy"),
             ("log", "outcomes and alerts; keeps those that a log host has still to be told"),
         ],
     },
@@ -91,6 +101,7 @@ const KNOWS: &[Row] = &[
             ("job::name", "names"),
             ("spool", "asks the daemon by files, reads journals"),
             ("config", "loads it"),
+            ("guard", "`check` judges directories as the daemon does"),
             ("transport::Dropbox", "`plan` offers, `check` probes, over whatever the peer is reached by"),
             ("transport::arrivals", "`check` judges a dropbox as the daemon does"),
             ("transport::guard", "`check` names what sshd would refuse on the way to it"),

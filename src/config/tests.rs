@@ -1,4 +1,6 @@
 use super::*;
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 const SHIPPED: &str = include_str!("../../pkg/zmigrate.toml");
 
@@ -308,6 +310,7 @@ fn a_file_that_is_no_configuration_is_refused_as_a_whole() {
     assert!(load(&path).unwrap_err().contains("z.toml: can't be read: "));
     assert!(load(dir.path()).unwrap_err().ends_with(": is not a file"));
     std::fs::write(&path, "#".repeat((1 << 20) + 1)).unwrap();
+    set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
     assert!(load(&path).unwrap_err().contains("longer than 1 MiB"));
     std::fs::write(&path, b"\n# \xff\n").unwrap();
     assert!(load(&path).unwrap_err().ends_with("is not UTF-8: see line 2"));
@@ -364,4 +367,36 @@ fn a_host_without_a_name_in_the_file_is_called_without_its_domain() {
     assert_eq!(without_domain("zhost1.example.com"), "zhost1");
     assert_eq!(without_domain("zhost1"), "zhost1");
     assert!(!own_name().contains('.'));
+}
+
+#[test]
+fn a_file_that_others_can_write_or_replace_does_not_choose_what_root_runs() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (dir, link) = (tmp.path().join("etc"), tmp.path().join("z.toml"));
+    let path = dir.join("z.toml");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(&path, "").unwrap();
+    symlink(&path, &link).unwrap();
+    for (directory, file, trusted) in [
+        (0o755, 0o644, true),
+        (0o700, 0o600, true),
+        (0o1777, 0o644, true),
+        (0o755, 0o664, false),
+        (0o755, 0o646, false),
+        (0o775, 0o644, false),
+        (0o777, 0o644, false),
+    ] {
+        set_permissions(&dir, Permissions::from_mode(directory)).unwrap();
+        set_permissions(&path, Permissions::from_mode(file)).unwrap();
+        // A link leads to the file and directory that count.
+        for name in [&path, &link] {
+            let read = Config::load(name, "zhost1").map_err(|faults| faults.to_string());
+            assert_eq!(read.is_ok(), trusted, "{directory:o} {file:o}: {read:?}");
+            if let Err(said) = read {
+                let real = path.canonicalize().unwrap();
+                let wrong = if file == 0o644 { real.parent().unwrap() } else { &real };
+                assert!(said.ends_with(&format!(": chmod go-w {}", wrong.display())), "{said}");
+            }
+        }
+    }
 }

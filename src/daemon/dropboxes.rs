@@ -4,14 +4,15 @@
 //! refused alerts once for each new reason, with the remedy, and holds the peer's jobs; the other peers' go on. When
 //! it has been mended, that is told, and everything in it is looked at again.
 
-use nix::unistd::{Uid, User, geteuid};
+use nix::unistd::{Uid, User};
 
 use super::context::Context;
 use crate::config::Config;
+use crate::guard::{self, Flaw};
 use crate::job::name::HostName;
 use crate::log::{Line, Severity};
 use crate::transport::arrivals::Arrivals;
-use crate::transport::guard::{Flaw, Owners};
+use crate::transport::guard::Owners;
 
 /// Makes the dropboxes of all whose zones are taken, where they are missing, and judges them: at the start and
 /// at a refresh. One that can't be made is no reason to be without the others.
@@ -53,7 +54,7 @@ pub fn judge(config: &Config, peer: &HostName) -> Result<(), Flaw> {
     // The account is looked up by the owner that is found there, so that a peer without one costs no look-up.
     let owner =
         std::fs::symlink_metadata(arrivals.in_dir()).map(|meta| std::os::unix::fs::MetadataExt::uid(&meta));
-    let ours = geteuid().as_raw();
+    let ours = guard::me();
     let uid = owner.ok().filter(|uid| *uid != 0 && *uid != ours).filter(|uid| {
         let user = User::from_uid(Uid::from_raw(*uid));
         user.is_ok_and(|user| user.is_some_and(|user| user.name == account))

@@ -10,6 +10,7 @@ use super::context::Context;
 use super::{dropboxes, transfer, words};
 use crate::cmd::Programs;
 use crate::config::{Config, Transport};
+use crate::guard::Flaw;
 use crate::host::live::Live;
 use crate::host::stage::Stage;
 use crate::host::target::Target;
@@ -23,7 +24,6 @@ use crate::job::step::{Install, Step};
 use crate::spool::JobDir;
 use crate::transport::Dropbox;
 use crate::transport::arrivals::{Arrivals, JobBox};
-use crate::transport::guard::Flaw;
 
 /// What a job's thread remembers between two looks at a step. Nothing in it is needed after a crash.
 #[derive(Default)]

@@ -25,7 +25,8 @@ use crate::job::name::JobId;
 
 use super::incoming::Rejection;
 use super::read::{ReadError, open_dir, read_bounded};
-use super::{Spool, SpoolError, durable, is_ours, read_dir};
+use super::{Spool, SpoolError, durable, read_dir};
+use crate::guard::is_ours;
 
 /// No ask is larger.
 const MAX_ASK: u64 = 4 << 10;

@@ -13,6 +13,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::SpoolError;
+use crate::guard::{Flaw, NO_DIRECTORY};
 
 /// Makes `path` hold `bytes`, whole or not at all. Mode 0644, less the umask: directories guard privacy.
 ///
@@ -103,7 +104,7 @@ pub fn create_dir(path: &Path, mode: u32) -> Result<bool, SpoolError> {
             return if meta.is_dir() {
                 Ok(false)
             } else {
-                Err(SpoolError::layout(path, "is not a directory; a link is not followed"))
+                Err(Flaw::of(path, NO_DIRECTORY, "move it away").into())
             };
         }
         Err(e) => return Err(fault(e)),
@@ -122,7 +123,7 @@ pub fn remove_dir_all(path: &Path) -> Result<(), SpoolError> {
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => {}
         Ok(_) => {
-            return Err(SpoolError::layout(path, "is not a directory; a link is not followed"));
+            return Err(Flaw::of(path, NO_DIRECTORY, "move it away").into());
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(SpoolError::io("look at", path, e)),
@@ -148,13 +149,13 @@ fn parent(path: &Path) -> Result<&Path, SpoolError> {
     match path.parent() {
         Some(dir) if dir.as_os_str().is_empty() => Ok(Path::new(".")),
         Some(dir) => Ok(dir),
-        None => Err(SpoolError::layout(path, "has no directory above it")),
+        None => Err(SpoolError::no_name("name the directory above", path)),
     }
 }
 
 /// The name under which `path` is written: in the same directory, begins with a dot, so no scan looks at it.
 fn dot_name(path: &Path) -> Result<PathBuf, SpoolError> {
-    let name = path.file_name().ok_or_else(|| SpoolError::layout(path, "is no file's name"))?;
+    let name = path.file_name().ok_or_else(|| SpoolError::no_name("name", path))?;
     let mut dot = OsString::from(".");
     dot.push(name);
     dot.push(".new");
@@ -216,7 +217,7 @@ mod tests {
         assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o7777, 0o1777);
         let link = tmp.path().join("l");
         symlink(&dir, &link).unwrap();
-        assert!(matches!(create_dir(&link, 0o700), Err(SpoolError::Layout { .. })));
+        assert!(matches!(create_dir(&link, 0o700), Err(SpoolError::Layout(_))));
     }
 
     #[test]

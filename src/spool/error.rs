@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::guard::{Flaw, shown};
+
 /// A fault of the spool. The file on disk is as it was before, unless the variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
@@ -23,13 +25,8 @@ pub enum SpoolError {
         source: io::Error,
     },
     /// A name in the spool is not what it has to be.
-    #[error("{} {why}", shown(path))]
-    Layout {
-        /// What is wrong.
-        path: PathBuf,
-        /// How, and the remedy.
-        why: &'static str,
-    },
+    #[error("{0}: {remedy}", remedy = .0.remedy)]
+    Layout(#[from] Flaw),
     /// A journal that can't be true. The job is set aside, never guessed.
     #[error("{}:{line}: {why}; the job is set aside until the journal is mended", shown(path))]
     Journal {
@@ -65,17 +62,13 @@ impl SpoolError {
         }
     }
 
-    pub(super) fn layout(path: &Path, why: &'static str) -> Self {
-        Self::Layout { path: path.to_owned(), why }
+    /// A path that can't be used as a name of the spool.
+    pub(super) fn no_name(what: &'static str, path: &Path) -> Self {
+        Self::io(what, path, io::ErrorKind::InvalidInput.into())
     }
 
     /// Whether the spool is full: the one fault that ends by itself when somebody makes room.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })
     }
-}
-
-/// A path as it may stand in a log: what others chose is escaped.
-fn shown(path: &Path) -> String {
-    path.to_string_lossy().escape_debug().to_string()
 }

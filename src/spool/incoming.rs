@@ -28,7 +28,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::read::{open_dir, read_bounded};
-use super::{OTHERS_WRITE, Spool, SpoolError, check_incoming, durable, exists, is_ours, read_dir};
+use super::{Spool, SpoolError, durable, exists, folders, read_dir};
+use crate::guard::{OTHERS_WRITE, is_ours};
 
 /// No request is larger.
 pub const MAX_REQUEST: u64 = 64 << 10;
@@ -126,7 +127,7 @@ impl Incoming {
     /// # Errors
     /// When a directory can't be listed, or others can write where they must not: then nothing there is believed.
     pub fn scan(&mut self, now: SystemTime) -> Result<Scan, SpoolError> {
-        check_incoming(&self.spool.incoming_dir())?;
+        folders::judge(self.spool.dir(), "incoming")?;
         let mut claimed: Vec<OsString> = read_dir(&self.spool.claims())?
             .into_iter()
             .map(|e| e.file_name())
@@ -260,7 +261,7 @@ impl Spool {
     /// Moves a file of the spool to `rejected/`, with its reason beside it; what lies there is never
     /// replaced.
     pub(super) fn put_aside(&self, from: &Path, reason: &str) -> Result<Rejection, SpoolError> {
-        let name = from.file_name().ok_or_else(|| SpoolError::layout(from, "is no file's name"))?;
+        let name = from.file_name().ok_or_else(|| SpoolError::no_name("put aside", from))?;
         let rejected = self.dir().join("rejected");
         let mut to = rejected.join(shortened(name, ""));
         let mut n = 0;

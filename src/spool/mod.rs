@@ -38,16 +38,17 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::guard::Flaw;
 use crate::job::name::JobId;
 
 mod admit;
 pub mod asks;
 pub mod durable;
 mod error;
+pub mod folders;
 pub mod incoming;
 pub mod journal;
 pub mod lock;
@@ -122,20 +123,6 @@ pub struct Spool {
     _lock: Option<Arc<Lock>>,
 }
 
-/// The directories below the spool and the modes they are made with.
-const FOLDERS: [(&str, u32); 10] = [
-    ("incoming", 0o700),
-    ("active", 0o700),
-    ("active/.claims", 0o700),
-    ("done", 0o700),
-    ("failed", 0o700),
-    ("rejected", 0o700),
-    ("asks", 0o700),
-    (outbox::FOLDER, 0o700),
-    (outbox::HELD, 0o700),
-    ("streams", 0o700),
-];
-
 impl Spool {
     /// Opens the spool for the daemon: makes what is missing, checks what is there, takes the lock and
     /// finishes the admissions that a crash interrupted. To be called after the last fork
@@ -145,24 +132,7 @@ impl Spool {
     /// [`SpoolError::Layout`] for a directory that is a link, belongs to somebody else, can be written by
     /// those who must not, or lies on another filesystem; [`SpoolError::Locked`] when a daemon is here.
     pub fn open(dir: &Path) -> Result<Self, SpoolError> {
-        durable::create_dir(dir, 0o755)?;
-        let device = check_folder(dir, Writers::Owner)?.dev();
-        for (name, mode) in FOLDERS {
-            let path = dir.join(name);
-            durable::create_dir(&path, mode)?;
-            let on = if name == "incoming" {
-                check_incoming(&path)?
-            } else {
-                check_folder(&path, Writers::Owner)?
-            };
-            // A job moves by one rename; across filesystems there is no such thing.
-            if on.dev() != device {
-                return Err(SpoolError::layout(
-                    &path,
-                    "lies on another filesystem than the spool, move it there",
-                ));
-            }
-        }
+        folders::make(dir)?;
         let lock = Lock::take(&dir.join("lock"))?;
         let spool = Self { dir: dir.to_owned(), _lock: Some(Arc::new(lock)) };
         spool.finish_admissions()?;
@@ -264,72 +234,14 @@ impl Spool {
         if exists(&to.path)? {
             // Two folders of one job would be two truths: rename(2) would replace an empty one silently.
             if place != Place::Active && exists(&from.path)? {
-                return Err(SpoolError::layout(&to.path, "is already there, and active/ has the job, too"));
+                let why = "is already there, and active/ has the job, too";
+                return Err(Flaw::of(&to.path, why, "move one of the two away").into());
             }
             return Ok(to);
         }
         durable::rename(&from.path, &to.path)?;
         Ok(to)
     }
-}
-
-/// Who else than the owner may be able to write into a directory.
-enum Writers {
-    Owner,
-    /// Others too, when the sticky bit keeps them from each other's files.
-    Sticky,
-}
-
-/// Is this root, or who runs this program? Whoever else owns a file, or a directory, is somebody else.
-pub fn is_ours(uid: u32) -> bool {
-    uid == 0 || uid == nix::unistd::geteuid().as_raw()
-}
-
-/// Mode bits by which others than the owner write.
-const OTHERS_WRITE: u32 = 0o022;
-
-/// Checks a directory of the spool and returns what it is.
-fn check_folder(path: &Path, writers: Writers) -> Result<fs::Metadata, SpoolError> {
-    let meta = fs::symlink_metadata(path).map_err(|e| SpoolError::io("look at", path, e))?;
-    if !meta.is_dir() {
-        return Err(SpoolError::layout(path, "is not a directory; a link is not followed"));
-    }
-    if !is_ours(meta.uid()) {
-        return Err(SpoolError::layout(path, "belongs to somebody else, give it to the daemon's user"));
-    }
-    let others_write = meta.mode() & OTHERS_WRITE != 0;
-    let sticky = meta.mode() & 0o1000 != 0;
-    match writers {
-        Writers::Owner if others_write => {
-            Err(SpoolError::layout(path, "can be written by others than its owner, chmod go-w it"))
-        }
-        Writers::Sticky if others_write && !sticky => {
-            Err(SpoolError::layout(path, "can be written by others without the sticky bit, chmod +t it"))
-        }
-        _ => Ok(meta),
-    }
-}
-
-/// Checks `incoming/`, which a site may let others write, and returns what it is.
-fn check_incoming(path: &Path) -> Result<fs::Metadata, SpoolError> {
-    let meta = check_folder(path, Writers::Sticky)?;
-    if meta.mode() & OTHERS_WRITE != 0 && !is_chown_restricted(path)? {
-        return Err(SpoolError::layout(
-            path,
-            "can be written by others, and users of this system can give their files to root: chmod go-w it, \
-             or set rstchown to 1 in /etc/system",
-        ));
-    }
-    Ok(meta)
-}
-
-/// Whether a file's owner is kept from giving it to somebody else, by whom it would then seem to be submitted. Solaris and
-/// illumos leave that to `rstchown` (chown(2), `_POSIX_CHOWN_RESTRICTED`).
-fn is_chown_restricted(path: &Path) -> Result<bool, SpoolError> {
-    let restricted = nix::unistd::pathconf(path, nix::unistd::PathconfVar::_POSIX_CHOWN_RESTRICTED);
-    restricted
-        .map(|answer| answer.is_some_and(|answer| answer > 0))
-        .map_err(|e| SpoolError::io("look at", path, e.into()))
 }
 
 /// Whether something has this name, a dangling link included.
@@ -350,53 +262,9 @@ fn read_dir(path: &Path) -> Result<Vec<fs::DirEntry>, SpoolError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn id(text: &str) -> JobId {
         JobId::new(text).unwrap()
-    }
-
-    fn layout_fault(dir: &Path) -> String {
-        match Spool::open(dir) {
-            Err(SpoolError::Layout { path, why }) => format!("{}: {why}", path.display()),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn opening_makes_the_directories_with_their_modes() {
-        let tmp = tempfile::tempdir().unwrap();
-        Spool::open(&tmp.path().join("spool")).unwrap();
-        for (name, mode) in FOLDERS {
-            let meta = fs::symlink_metadata(tmp.path().join("spool").join(name)).unwrap();
-            assert_eq!(meta.mode() & 0o7777, mode, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_linked_or_widely_writable_directory_is_refused_by_name() {
-        let tmp = tempfile::tempdir().unwrap();
-        let spool = tmp.path().join("spool");
-        fs::create_dir(&spool).unwrap();
-        symlink(tmp.path(), spool.join("done")).unwrap();
-        let said = layout_fault(&spool);
-        assert!(said.contains("/done: is not a directory"), "{said}");
-
-        fs::remove_file(spool.join("done")).unwrap();
-        Spool::open(&spool).unwrap();
-        let chmod = |name: &str, mode| {
-            fs::set_permissions(spool.join(name), fs::Permissions::from_mode(mode)).unwrap();
-        };
-        for open in [0o777, 0o770] {
-            chmod("incoming", open);
-            let said = layout_fault(&spool);
-            assert!(said.contains("/incoming: can be written by others without the sticky bit"), "{said}");
-            chmod("incoming", 0o1000 | open);
-            Spool::open(&spool).unwrap();
-        }
-        chmod("active", 0o770);
-        let said = layout_fault(&spool);
-        assert!(said.contains("/active: can be written by others"), "{said}");
     }
 
     #[test]

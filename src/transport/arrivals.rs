@@ -13,7 +13,8 @@ use nix::sys::stat::{Mode, SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::TransportError;
-use super::guard::{self, Flaw, Owners, Seen};
+use super::guard::{Owners, inbox};
+use crate::guard::{self, Flaw, Seen};
 use crate::job::name::JobId;
 use crate::spool::durable;
 use crate::spool::read::{self, ReadError};
@@ -56,16 +57,15 @@ impl Arrivals {
     pub fn guard(&self, who: Owners<'_>) -> Result<(), Flaw> {
         let above = self.dir.parent().unwrap_or(&self.dir);
         let look = |path: &Path| {
-            Seen::at(path).map_err(|error| Flaw {
-                path: path.display().to_string(),
-                why: format!("can't be looked at: {error}"),
-                remedy: "see that it exists; zmigrated makes it when it starts".to_owned(),
+            Seen::at(path).map_err(|error| {
+                let remedy = "see that it exists; zmigrated makes it when it starts";
+                Flaw::of(path, format!("can't be looked at: {error}"), remedy)
             })
         };
         // From above: what lies in a directory that others can write means nothing.
         guard::ours(&look(above)?, who.ours)?;
         guard::ours(&look(&self.dir)?, who.ours)?;
-        guard::inbox(&look(&self.in_dir())?, who)?;
+        inbox(&look(&self.in_dir())?, who)?;
         guard::ours(&look(&self.dir.join("out"))?, who.ours)
     }
 

@@ -1,76 +1,9 @@
-//! Who may write where: whether a dropbox is the peer's alone, and what sshd would say of the way to it.
+//! Whether a dropbox is the peer's alone, and what sshd would say of the way to it.
 //!
-//! The rules are functions over what the system says of a directory (owner, mode), so that a table can test them
-//! without being root; [`Seen`] is how that is asked for. A dropbox that breaks them is not looked at: whoever
-//! else could write there could hand a zone over in the peer's name.
+//! A dropbox that breaks these rules is not looked at: whoever else could write there could hand a zone over in the
+//! peer's name.
 
-use std::fs::{self, Metadata};
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-
-/// A directory, as the system says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    /// Where.
-    pub path: PathBuf,
-    /// Its owner.
-    pub uid: u32,
-    /// Its permission bits.
-    pub mode: u32,
-    /// Whether it is a directory at all.
-    pub is_dir: bool,
-}
-
-/// What is wrong with one directory, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path} {why}")]
-pub struct Flaw {
-    /// Which.
-    pub path: String,
-    /// A fragment that goes behind the path.
-    pub why: String,
-    /// A command, or words.
-    pub remedy: String,
-}
-
-impl Seen {
-    /// Looks; a link is not followed.
-    ///
-    /// # Errors
-    /// When there is nothing, or it can't be looked at.
-    pub fn at(path: &Path) -> io::Result<Self> {
-        Ok(Self::of(path, &fs::symlink_metadata(path)?))
-    }
-
-    fn of(path: &Path, meta: &Metadata) -> Self {
-        let mode = meta.mode() & 0o7777;
-        Self { path: path.to_owned(), uid: meta.uid(), mode, is_dir: meta.is_dir() }
-    }
-
-    fn flaw(&self, why: impl Into<String>, remedy: impl Into<String>) -> Flaw {
-        Flaw { path: self.path.display().to_string(), why: why.into(), remedy: remedy.into() }
-    }
-
-    /// Nobody but one of `owners` may be able to write it.
-    fn only_for(&self, owners: &[u32], named: &str, remedy: impl FnOnce() -> String) -> Result<(), Flaw> {
-        if !self.is_dir {
-            return Err(self.flaw("is not a directory; a link is not followed", "move it away"));
-        }
-        if !owners.contains(&self.uid) {
-            return Err(self.flaw(format!("belongs to user {}, not to {named}", self.uid), remedy()));
-        }
-        self.unwritable()
-    }
-
-    fn unwritable(&self) -> Result<(), Flaw> {
-        if self.mode & 0o022 == 0 {
-            return Ok(());
-        }
-        let why = format!("can be written by others than its owner (mode {:04o})", self.mode);
-        Err(self.flaw(why, format!("chmod go-w {}", self.path.display())))
-    }
-}
+use crate::guard::{Flaw, Seen, shown};
 
 /// Who may own what in a dropbox.
 #[derive(Debug, Clone, Copy)]
@@ -81,14 +14,6 @@ pub struct Owners<'a> {
     pub account: (&'a str, Option<u32>),
 }
 
-/// Judges a directory that the daemon alone may write: the one in which dropboxes lie, a dropbox, its `out/`.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn ours(directory: &Seen, ours: u32) -> Result<(), Flaw> {
-    directory.only_for(&[0, ours], "root", || format!("chown root {}", directory.path.display()))
-}
-
 /// Judges a dropbox's `in/`: the peer's account may own it as well.
 ///
 /// # Errors
@@ -96,24 +21,12 @@ pub fn ours(directory: &Seen, ours: u32) -> Result<(), Flaw> {
 pub fn inbox(directory: &Seen, who: Owners<'_>) -> Result<(), Flaw> {
     let (name, account) = who.account;
     let owners = [0, who.ours, account.unwrap_or(0)];
-    directory.only_for(&owners, &format!("{name} or root"), || {
-        let path = directory.path.display();
+    directory.directory()?;
+    directory.owned_by(&owners, &format!("{name} or root"), || {
+        let path = shown(&directory.path);
         format!("chown {name} {path}; chown root {path} if the peer comes by a shared directory")
-    })
-}
-
-/// Every directory on the way to `path`, from the root, links followed, as sshd looks at them.
-///
-/// # Errors
-/// With the one that can't be looked at.
-pub fn way(path: &Path) -> Result<Vec<Seen>, (PathBuf, io::Error)> {
-    let mut all: Vec<_> = path.ancestors().collect();
-    all.reverse();
-    let look = |path: &&Path| match fs::metadata(path) {
-        Ok(meta) => Ok(Seen::of(path, &meta)),
-        Err(error) => Err((path.to_path_buf(), error)),
-    };
-    all.iter().map(look).collect()
+    })?;
+    directory.unwritable()
 }
 
 /// What sshd refuses in a `ChrootDirectory`: any directory on the way that is not root's, or that its group or
@@ -123,7 +36,7 @@ pub fn way(path: &Path) -> Result<Vec<Seen>, (PathBuf, io::Error)> {
 /// All that it would stumble over.
 pub fn chroot(way: &[Seen]) -> Result<(), Vec<Flaw>> {
     let flaw = |seen: &Seen| {
-        let path = seen.path.display();
+        let path = shown(&seen.path);
         if !seen.is_dir {
             return Some(seen.flaw("is not a directory, which sshd's ChrootDirectory wants", "move it away"));
         }
@@ -134,12 +47,12 @@ pub fn chroot(way: &[Seen]) -> Result<(), Vec<Flaw>> {
         let why = format!(
             "can be written by others than root (mode {:04o}): sshd's ChrootDirectory refuses it{}",
             seen.mode,
-            if seen.mode & 0o1000 != 0 { ", the sticky bit does not help" } else { "" },
+            if seen.is_sticky() { ", the sticky bit does not help" } else { "" },
         );
         let remedy = format!(
             "chmod go-w {path}; where others must write there, give zmigrate another place: [scratch] dir"
         );
-        (seen.mode & 0o022 != 0).then(|| seen.flaw(why, remedy))
+        seen.others_write().then(|| seen.flaw(why, remedy))
     };
     let flaws: Vec<_> = way.iter().filter_map(flaw).collect();
     if flaws.is_empty() { Ok(()) } else { Err(flaws) }
@@ -148,12 +61,12 @@ pub fn chroot(way: &[Seen]) -> Result<(), Vec<Flaw>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use crate::guard::ours;
 
     const ACCOUNT: u32 = 1001;
 
     fn seen(path: &str, uid: u32, mode: u32) -> Seen {
-        Seen { path: path.into(), uid, mode, is_dir: true }
+        Seen { path: path.into(), uid, mode, is_dir: true, device: 1 }
     }
 
     fn who(account: Option<u32>) -> Owners<'static> {
@@ -198,16 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn a_flaw_names_the_directory_and_the_command_that_mends_it() {
+    fn a_flaw_names_the_directory_and_the_commands_that_mend_it() {
         let flaw = judged("in", 7, 0o700, Some(ACCOUNT)).unwrap_err();
         assert_eq!(flaw.to_string(), "in belongs to user 7, not to zmigrate-zhost1 or root");
         assert_eq!(
             flaw.remedy,
             "chown zmigrate-zhost1 in; chown root in if the peer comes by a shared directory"
         );
-        let flaw = judged("out", 0, 0o777, None).unwrap_err();
-        assert_eq!(flaw.to_string(), "out can be written by others than its owner (mode 0777)");
-        assert_eq!(flaw.remedy, "chmod go-w out");
     }
 
     #[test]
@@ -239,20 +149,5 @@ mod tests {
              the sticky bit does not help"
         );
         assert!(flaws[0].remedy.starts_with("chmod go-w /export/scratch;"), "{}", flaws[0].remedy);
-    }
-
-    #[test]
-    fn the_way_is_looked_at_as_sshd_does_and_the_dropbox_without_following_links() {
-        let tmp = tempfile::tempdir().unwrap();
-        let (real, link) = (tmp.path().join("real"), tmp.path().join("link"));
-        fs::create_dir(&real).unwrap();
-        fs::set_permissions(&real, fs::Permissions::from_mode(0o1777)).unwrap();
-        symlink(&real, &link).unwrap();
-        let way = way(&link).unwrap();
-        assert_eq!(way[0].path, Path::new("/"));
-        let last = way.last().unwrap();
-        assert_eq!((last.mode, last.is_dir), (0o1777, true));
-        assert!(!Seen::at(&link).unwrap().is_dir);
-        assert_eq!(super::way(&tmp.path().join("none/in")).unwrap_err().0, tmp.path().join("none"));
     }
 }

@@ -9,8 +9,6 @@ mod probe;
 mod receiving;
 mod sending;
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use clap::Args;
@@ -83,7 +81,8 @@ fn of_configuration(faults: &Faults) -> Vec<Finding> {
 
 fn look(context: &Context, findings: &mut Vec<Finding>) {
     let config = &context.config;
-    findings.push(configuration(&context.file, &config.host));
+    let says = format!("{}, this host is {}", context.file.display(), config.host);
+    findings.push(Finding::ok("configuration", says));
     let runs = daemon(context, findings);
     places::spool(context.spool.dir(), runs, findings);
     places::scratch(&config.scratch.dir, findings);
@@ -117,19 +116,6 @@ fn look(context: &Context, findings: &mut Vec<Finding>) {
             "neither a [peer.NAME] nor an [accept.NAME] is configured",
             "name a host to send zones to, or to take zones from",
         ));
-    }
-}
-
-fn configuration(file: &Path, host: &HostName) -> Finding {
-    let name = file.display();
-    match fs::metadata(file) {
-        // Whoever writes it chooses what root runs.
-        Ok(meta) if meta.mode() & 0o022 != 0 => Finding::fault(
-            "configuration",
-            format!("{name} can be written by others than its owner"),
-            format!("chmod go-w {name}"),
-        ),
-        _ => Finding::ok("configuration", format!("{name}, this host is {host}")),
     }
 }
 

@@ -16,10 +16,11 @@ use crate::cli::peer::sshd;
 use crate::cmd::zfs::Zfs;
 use crate::cmd::{Programs, shadow, useradd};
 use crate::config::Transport;
+use crate::guard::{self, Flaw};
 use crate::job::name::{Bytes, HostName};
 use crate::job::units;
 use crate::transport::arrivals::Arrivals;
-use crate::transport::guard::{self, Flaw, Owners};
+use crate::transport::guard::{Owners, chroot};
 
 /// Looks at everything that concerns one peer's dropbox here.
 pub fn look(
@@ -128,7 +129,7 @@ fn way(what: &str, dropbox: &Path) -> Vec<Finding> {
             return vec![Finding::fault(what, says, "make it, or change [scratch] dir")];
         }
     };
-    match guard::chroot(&way) {
+    match chroot(&way) {
         Ok(()) => vec![Finding::ok(what, "sshd's ChrootDirectory takes every directory on the way to it")],
         Err(flaws) => flaws.into_iter().map(|flaw| of_flaw(what, flaw)).collect(),
     }
@@ -160,7 +161,7 @@ fn keys(what: &str, side: &Side) -> Finding {
             let says = format!("{path} belongs to user {}, not to root: sshd passes over {name}", seen.uid);
             return Finding::fault(what, says, format!("chown root {path}"));
         }
-        if seen.mode & 0o022 != 0 {
+        if seen.others_write() {
             let says =
                 format!("{path} can be written by others (mode {:04o}): sshd passes over {name}", seen.mode);
             return Finding::fault(what, says, format!("chmod go-w {path}"));
