@@ -21,6 +21,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pkgadd::Target;
 
+/// What `create_default_instance` of the manifest makes.
+const SERVICE: &str = "svc:/application/zmigrate:default";
+
 fn build(args: &[&str], into: &Path) -> Output {
     Command::new(repository().join("pkg/build"))
         .args(args)
@@ -231,27 +234,33 @@ fn every_authorization_that_is_asked_for_exists_and_the_profile_holds_it() {
 #[test]
 fn ips_delivers_what_pkgadd_does() {
     let mut svr4 = facts::installed();
-    // Below a dataset of its own, which a directory in a new boot environment would keep from being mounted.
-    svr4.retain(|path, _| !path.starts_with("/export/"));
+    // The scratch is below a dataset of its own, which a directory in a new boot environment would keep from being mounted. And
+    // of a directory that it delivers, pkg uninstall carries off what is in it.
+    svr4.retain(|path, _| !path.starts_with("/export/") && !path.starts_with("/var/spool/"));
     let manifest = svr4.remove("/var/svc/manifest/application/zmigrate.xml").unwrap();
     svr4.insert("/lib/svc/manifest/application/zmigrate.xml".into(), manifest);
     let ips = facts::ips();
     assert_eq!(ips.keys().collect::<Vec<_>>(), svr4.keys().collect::<Vec<_>>());
     for (path, wanted) in &svr4 {
         let action = &ips[path];
-        let mode = |key: &str| action.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str());
-        let found = [mode("mode"), mode("owner"), mode("group")];
+        let of = |key: &str| action.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str());
+        let found = [of("mode"), of("owner"), of("group")];
         assert_eq!(found, [&wanted.mode, &wanted.owner, &wanted.group].map(|w| Some(w.as_str())), "{path}");
-        let restarts = mode("restart_fmri").unwrap_or_default();
+        let restarts = of("restart_fmri").unwrap_or_default();
         let wanted = match path.as_str() {
             path if path.starts_with("/etc/security/") => "svc:/system/rbac:default",
             path if path.ends_with("zmigrate.xml") => "svc:/system/manifest-import:default",
-            path if path.ends_with("bin/zmigrated") => "svc:/application/zmigrate:default",
+            path if path.ends_with("bin/zmigrated") => SERVICE,
             _ => "",
         };
         assert_eq!(restarts, wanted, "{path}");
-        assert_eq!(mode("preserve").is_some(), path == zmigrate::config::FILE, "{path}");
+        let disables = path.ends_with("bin/zmigrated").then_some(SERVICE);
+        assert_eq!(of("disable_fmri"), disables, "{path}: no daemon outlives its program");
+        assert_eq!(of("preserve").is_some(), path == zmigrate::config::FILE, "{path}");
     }
+    let service = SERVICE.strip_suffix(":default").unwrap();
+    let services = format!("\nset name=org.opensolaris.smf.fmri value={service} value={SERVICE}\n");
+    assert!(text("pkg/zmigrate.p5m").contains(&services), "{services}");
 }
 
 // --- installed
