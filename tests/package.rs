@@ -24,6 +24,9 @@ use pkgadd::Target;
 /// What `create_default_instance` of the manifest makes.
 const SERVICE: &str = "svc:/application/zmigrate:default";
 
+/// Has SMF look at the manifests.
+const IMPORT: &str = "svcadm restart svc:/system/manifest-import:default";
+
 fn build(args: &[&str], into: &Path) -> Output {
     Command::new(repository().join("pkg/build"))
         .args(args)
@@ -321,7 +324,7 @@ fn the_installed_daemons_move_a_zone() {
 
 fn method(target: &Target, verb: &str, wanted: i32) -> String {
     let script = target.root.join("opt/zmigrate/lib/svc/method/zmigrate");
-    let (status, said) = target.run(&script, &[verb], "");
+    let (status, said) = target.run(&script, &[verb], "", &[("SMF_FMRI", Path::new(SERVICE))]);
     assert_eq!(status, Some(wanted), "{verb}: {said}");
     said
 }
@@ -372,8 +375,8 @@ fn pkgadd_imports_the_service_and_leaves_it_disabled() {
     let (_dir, target) = bare(true);
     target.add(&package().1).unwrap();
     assert_eq!(fs::read_to_string(target.state.join("state")).unwrap(), "disabled\n");
-    // No enable, and nothing for svc:/system/rbac, which this system has not.
-    assert_eq!(target.calls(), ["svcadm restart svc:/system/manifest-import:default"]);
+    // By the class manifest and by postinstall; no enable, and nothing for svc:/system/rbac, which this system has not.
+    assert_eq!(target.calls(), [IMPORT, IMPORT]);
     fs::write(target.state.join("rbac"), "").unwrap();
     target.add(&package().1).unwrap();
     assert!(target.calls().contains(&"svcadm restart svc:/system/rbac:default".to_owned()));
@@ -435,14 +438,8 @@ fn pkgrm_refuses_while_a_job_is_active_and_never_takes_what_is_in_spool_and_scra
         assert!(!target.root.join("opt/zmigrate").exists());
         assert!(done.exists() && part.exists());
         assert!(target.root.join("etc/opt/zmigrate/zmigrate.toml").exists());
-        let calls: &[&str] = if live {
-            &[
-                "svcadm disable -s svc:/application/zmigrate:default",
-                "svcadm restart svc:/system/manifest-import:default",
-            ]
-        } else {
-            &[]
-        };
+        let disable = "svcadm disable -s svc:/application/zmigrate:default";
+        let calls: &[&str] = if live { &[disable, IMPORT, IMPORT] } else { &[] };
         assert_eq!(target.calls(), calls);
     }
 }
