@@ -336,6 +336,9 @@ fn bare(live: bool) -> (tempfile::TempDir, Target) {
     for below in ["etc/security", "var/run", "var/spool"] {
         fs::create_dir_all(root.join(below)).unwrap();
     }
+    for file in ["auth_attr", "exec_attr", "prof_attr"] {
+        fs::write(root.join("etc/security").join(file), "").unwrap();
+    }
     let target = Target::new(&root, &dir.path().join("state"), live);
     (dir, target)
 }
@@ -380,9 +383,17 @@ fn pkgadd_imports_the_service_and_leaves_it_disabled() {
     fs::write(target.state.join("rbac"), "").unwrap();
     target.add(&package().1).unwrap();
     assert!(target.calls().contains(&"svcadm restart svc:/system/rbac:default".to_owned()));
-    let age =
-        fs::metadata(target.root.join("etc/security/prof_attr.d/ZMGRzmigrate")).unwrap().modified().unwrap();
-    assert!(age.elapsed().unwrap() < Duration::from_secs(600), "svc-rbac merges only what is younger");
+    assert_rights_are_merged(&target);
+}
+
+/// svc-rbac takes a fragment only if it is younger than the file that it goes into, which [`bare`] has made.
+fn assert_rights_are_merged(target: &Target) {
+    let changed = |path: &str| fs::metadata(target.root.join(path)).unwrap().modified().unwrap();
+    for kind in ["auth_attr", "exec_attr", "prof_attr"] {
+        let [file, fragment] =
+            ["", ".d/ZMGRzmigrate"].map(|end| changed(&format!("etc/security/{kind}{end}")));
+        assert!(fragment >= file, "{kind}: {fragment:?} is older than {file:?}");
+    }
 }
 
 #[test]
@@ -452,4 +463,6 @@ fn installing_into_another_root_touches_no_service() {
     target.add(&package().1).unwrap();
     assert_eq!(target.calls(), [""; 0]);
     assert!(target.root.join("var/svc/manifest/application/zmigrate.xml").exists());
+    // As that host boots.
+    assert_rights_are_merged(&target);
 }

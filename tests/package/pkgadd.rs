@@ -1,5 +1,5 @@
 //! What pkgadd(8) and pkgrm(8) do with a package in directory format: the order of scripts, what they are given, class
-//! scripts with pairs on stdin, files and modes. Owners are left alone, and nothing is written down anywhere.
+//! scripts with pairs on stdin, files, modes and times. Owners are left alone, and nothing is written down anywhere.
 //!
 //! A [`Target`] is the root that is installed into, either as `pkgadd -R` does it, or as if it were the live system: then
 //! scripts see its own `/etc`, `/opt` and `/var`, and the doubles of SMF's commands on their path.
@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 /// Doubles of svcs, svcadm, svcprop, pgrep, zonename, and of the system's class scripts.
 pub fn doubles() -> PathBuf {
@@ -30,6 +31,8 @@ struct Entry {
     class: String,
     path: String,
     mode: u32,
+    /// When it was packed; nothing for a directory.
+    time: Option<Duration>,
 }
 
 /// How a script ended and what it said.
@@ -68,6 +71,7 @@ impl Target {
     ) -> (Option<i32>, String) {
         let mut text = fs::read_to_string(script).unwrap();
         if self.live {
+            text = text.replace("$PKG_INSTALL_ROOT/", &format!("{}/", self.root.display()));
             for dir in ["/etc/", "/opt/", "/var/"] {
                 for before in [' ', '"', '=', '-'] {
                     text = text
@@ -129,6 +133,8 @@ impl Target {
                     let _ = fs::remove_file(&to);
                     fs::copy(&from, &to).unwrap();
                     fs::set_permissions(&to, fs::Permissions::from_mode(entry.mode)).unwrap();
+                    let packed = SystemTime::UNIX_EPOCH + entry.time.unwrap();
+                    fs::File::open(&to).unwrap().set_modified(packed).unwrap();
                 }
             }
             said.push_str(&self.script(package, &format!("i.{class}"), &pairs)?);
@@ -178,9 +184,16 @@ fn entries(package: &Path) -> Vec<Entry> {
     let pkgmap = fs::read_to_string(package.join("pkgmap")).unwrap();
     let entry = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
-        let ["1", ftype, class, path, mode, ..] = words[..] else { return None };
+        let ["1", ftype, class, path, mode, _owner, _group, ref tail @ ..] = words[..] else { return None };
         let mode = u32::from_str_radix(mode, 8).ok()?;
-        (ftype != "i").then(|| Entry { ftype: ftype.into(), class: class.into(), path: path.into(), mode })
+        let time = tail.get(2).map(|time| Duration::from_secs(time.parse().unwrap()));
+        (ftype != "i").then(|| Entry {
+            ftype: ftype.into(),
+            class: class.into(),
+            path: path.into(),
+            mode,
+            time,
+        })
     };
     pkgmap.lines().filter_map(entry).collect()
 }
