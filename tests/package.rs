@@ -433,6 +433,7 @@ fn pkgrm_refuses_while_a_job_is_active_and_never_takes_what_is_in_spool_and_scra
     for live in [true, false] {
         let (_dir, target) = bare(live);
         target.add(&package().1).unwrap();
+        spool_is(&target, &target.root.join("var/spool/zmigrate"));
         let job = target.root.join("var/spool/zmigrate/active/job");
         let done = target.root.join("var/spool/zmigrate/done/job");
         let part = target.root.join("export/scratch/zmigrate/out/part");
@@ -453,6 +454,64 @@ fn pkgrm_refuses_while_a_job_is_active_and_never_takes_what_is_in_spool_and_scra
         let calls: &[&str] = if live { &[disable, IMPORT, IMPORT] } else { &[] };
         assert_eq!(target.calls(), calls);
     }
+}
+
+/// Has a configuration with another spool, which no daemon has seen.
+fn spool_is(target: &Target, spool: &Path) {
+    let config = target.root.join("etc/opt/zmigrate/zmigrate.toml");
+    fs::write(config, format!("[spool]\ndir = {spool:?}\n")).unwrap();
+}
+
+#[test]
+fn pkgrm_asks_zmigrate_where_its_jobs_are() {
+    let (dir, target) = bare(true);
+    target.add(&package().1).unwrap();
+    let spool = target.root.join("spool");
+    let job = spool.join("active/dbbackup-20070518T033600Z-7f3a");
+    fs::create_dir_all(&job).unwrap();
+    fs::create_dir(spool.join("outbox")).unwrap();
+    // A configuration whose name svcprop quotes.
+    let config = dir.path().join("a site's (own).toml");
+    fs::write(&config, format!("[spool]\ndir = {spool:?}\n")).unwrap();
+    target.property("config/config_file", config.to_str().unwrap());
+    let refused = target.remove(&package().1).unwrap_err();
+    assert!(refused.contains("has active jobs"), "{refused}");
+
+    // It came while the service was being disabled, which is taken back.
+    fs::remove_dir(&job).unwrap();
+    fs::write(target.state.join("state"), "online\n").unwrap();
+    fs::write(target.state.join("on-disable"), format!("mkdir '{}'\n", job.display())).unwrap();
+    target.calls();
+    let refused = target.remove(&package().1).unwrap_err();
+    assert!(refused.contains("has active jobs"), "{refused}");
+    let [disable, enable] = ["disable -s", "enable"].map(|verb| format!("svcadm {verb} {SERVICE}"));
+    assert_eq!(target.calls(), [disable, enable]);
+
+    fs::remove_file(target.state.join("on-disable")).unwrap();
+    fs::remove_dir(&job).unwrap();
+    target.remove(&package().1).unwrap();
+    assert!(spool.join("active").exists());
+}
+
+#[test]
+fn pkgrm_refuses_where_zmigrate_can_not_tell_and_takes_what_has_never_run() {
+    let (_dir, target) = bare(true);
+    target.add(&package().1).unwrap();
+    let config = target.root.join("etc/opt/zmigrate/zmigrate.toml");
+    fs::write(&config, "[nonsense]\n").unwrap();
+    target.calls();
+    let refused = target.remove(&package().1).unwrap_err();
+    assert!(refused.contains("can't be told") && refused.contains("nonsense"), "{refused}");
+    assert_eq!(target.calls(), [""; 0], "a refusal touches nothing");
+    spool_is(&target, &target.root.join("never/made"));
+    target.remove(&package().1).unwrap();
+    // A second time, as behind a removal that was broken off: the programs are gone.
+    fs::write(&config, "[nonsense]\n").unwrap();
+    let program = target.root.join("opt/zmigrate/bin/zmigrate");
+    target.add(&package().1).unwrap();
+    fs::remove_file(&program).unwrap();
+    let refused = target.remove(&package().1);
+    assert!(refused.is_ok(), "{refused:?}");
 }
 
 #[test]

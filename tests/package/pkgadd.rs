@@ -158,7 +158,9 @@ impl Target {
                 } else if found(package, &format!("r.{class}")).is_some() {
                     files.push_str(&format!("{}\n", path.display()));
                 } else {
-                    fs::remove_file(&path).unwrap();
+                    // One that is gone already is no fault.
+                    let gone = fs::remove_file(&path);
+                    assert!(gone.is_ok() || !path.exists(), "{gone:?}");
                 }
             }
             said.push_str(&self.script(package, &format!("r.{class}"), &files)?);
