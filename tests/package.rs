@@ -429,6 +429,37 @@ fn an_upgrade_stops_a_running_service_for_its_time_and_keeps_jobs_and_configurat
 }
 
 #[test]
+fn an_upgrade_starts_again_what_an_upgrade_has_stopped_and_nothing_else() {
+    let (_dir, target) = bare(true);
+    target.add(&package().1).unwrap();
+    let is = |state: &str, enabled: &str| {
+        fs::write(target.state.join("state"), format!("{state}\n")).unwrap();
+        target.property("general/enabled", enabled);
+    };
+    let marker = target.root.join("var/run/zmigrate.upgrade");
+    let starts = || target.calls().iter().any(|call| call.starts_with("svcadm enable"));
+    // One that is not stopped is not upgraded, and, disabled by an operator, not started by the next upgrade.
+    is("online", "true");
+    fs::write(target.state.join("on-disable"), "false\n").unwrap();
+    let refused = target.add(&package().1).unwrap_err();
+    assert!(refused.contains("svcs -xv svc:/application/zmigrate:default"), "{refused}");
+    assert!(!marker.exists());
+    fs::remove_file(target.state.join("on-disable")).unwrap();
+    is("disabled", "false");
+    target.add(&package().1).unwrap();
+    assert!(!starts());
+    // An upgrade that was broken off behind the stop: an operator has disabled it since, or has not.
+    for (enabled, again) in [("false", false), ("true", true)] {
+        is("disabled", enabled);
+        fs::write(&marker, "").unwrap();
+        target.calls();
+        target.add(&package().1).unwrap();
+        assert_eq!(starts(), again, "enabled for good: {enabled}");
+        assert!(!marker.exists());
+    }
+}
+
+#[test]
 fn pkgrm_refuses_while_a_job_is_active_and_never_takes_what_is_in_spool_and_scratch() {
     for live in [true, false] {
         let (_dir, target) = bare(live);
