@@ -24,6 +24,9 @@ use pkgadd::Target;
 /// What `create_default_instance` of the manifest makes.
 const SERVICE: &str = "svc:/application/zmigrate:default";
 
+/// What SMF runs, below a root.
+const METHOD: &str = "opt/zmigrate/lib/svc/method/zmigrate";
+
 /// Has SMF look at the manifests.
 const IMPORT: &str = "svcadm restart svc:/system/manifest-import:default";
 
@@ -323,7 +326,7 @@ fn the_installed_daemons_move_a_zone() {
 }
 
 fn method(target: &Target, verb: &str, wanted: i32) -> String {
-    let script = target.root.join("opt/zmigrate/lib/svc/method/zmigrate");
+    let script = target.root.join(METHOD);
     let (status, said) = target.run(&script, &[verb], "", &[("SMF_FMRI", Path::new(SERVICE))]);
     assert_eq!(status, Some(wanted), "{verb}: {said}");
     said
@@ -371,6 +374,21 @@ fn a_start_that_can_not_succeed_tells_smf_by_its_status() {
     fs::write(target.state.join("zonename"), "z1\n").unwrap();
     assert!(method(&target, "start", 96).contains("global zone"));
     method(&target, "restart", 95);
+}
+
+#[test]
+fn the_method_script_is_not_run_by_hand() {
+    let (_dir, target) = bare(true);
+    target.add(&package().1).unwrap();
+    let script = target.root.join(METHOD);
+    let by_hand = |environment: &[(&str, &Path)]| {
+        let (status, said) = target.run(&script, &["stop"], "", environment);
+        assert_eq!(status, Some(99), "{said}");
+        assert!(said.contains("by hand run /"), "{said}");
+    };
+    by_hand(&[]);
+    fs::write(target.state.join("no-smf"), "").unwrap();
+    by_hand(&[("SMF_FMRI", Path::new(SERVICE))]);
 }
 
 #[test]
