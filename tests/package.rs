@@ -21,6 +21,15 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pkgadd::Target;
 
+/// What `create_default_instance` of the manifest makes.
+const SERVICE: &str = "svc:/application/zmigrate:default";
+
+/// What SMF runs, below a root.
+const METHOD: &str = "opt/zmigrate/lib/svc/method/zmigrate";
+
+/// Has SMF look at the manifests.
+const IMPORT: &str = "svcadm restart svc:/system/manifest-import:default";
+
 fn build(args: &[&str], into: &Path) -> Output {
     Command::new(repository().join("pkg/build"))
         .args(args)
@@ -231,27 +240,33 @@ fn every_authorization_that_is_asked_for_exists_and_the_profile_holds_it() {
 #[test]
 fn ips_delivers_what_pkgadd_does() {
     let mut svr4 = facts::installed();
-    // Below a dataset of its own, which a directory in a new boot environment would keep from being mounted.
-    svr4.retain(|path, _| !path.starts_with("/export/"));
+    // The scratch is below a dataset of its own, which a directory in a new boot environment would keep from being mounted. And
+    // of a directory that it delivers, pkg uninstall carries off what is in it.
+    svr4.retain(|path, _| !path.starts_with("/export/") && !path.starts_with("/var/spool/"));
     let manifest = svr4.remove("/var/svc/manifest/application/zmigrate.xml").unwrap();
     svr4.insert("/lib/svc/manifest/application/zmigrate.xml".into(), manifest);
     let ips = facts::ips();
     assert_eq!(ips.keys().collect::<Vec<_>>(), svr4.keys().collect::<Vec<_>>());
     for (path, wanted) in &svr4 {
         let action = &ips[path];
-        let mode = |key: &str| action.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str());
-        let found = [mode("mode"), mode("owner"), mode("group")];
+        let of = |key: &str| action.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str());
+        let found = [of("mode"), of("owner"), of("group")];
         assert_eq!(found, [&wanted.mode, &wanted.owner, &wanted.group].map(|w| Some(w.as_str())), "{path}");
-        let restarts = mode("restart_fmri").unwrap_or_default();
+        let restarts = of("restart_fmri").unwrap_or_default();
         let wanted = match path.as_str() {
             path if path.starts_with("/etc/security/") => "svc:/system/rbac:default",
             path if path.ends_with("zmigrate.xml") => "svc:/system/manifest-import:default",
-            path if path.ends_with("bin/zmigrated") => "svc:/application/zmigrate:default",
+            path if path.ends_with("bin/zmigrated") => SERVICE,
             _ => "",
         };
         assert_eq!(restarts, wanted, "{path}");
-        assert_eq!(mode("preserve").is_some(), path == zmigrate::config::FILE, "{path}");
+        let disables = path.ends_with("bin/zmigrated").then_some(SERVICE);
+        assert_eq!(of("disable_fmri"), disables, "{path}: no daemon outlives its program");
+        assert_eq!(of("preserve").is_some(), path == zmigrate::config::FILE, "{path}");
     }
+    let service = SERVICE.strip_suffix(":default").unwrap();
+    let services = format!("\nset name=org.opensolaris.smf.fmri value={service} value={SERVICE}\n");
+    assert!(text("pkg/zmigrate.p5m").contains(&services), "{services}");
 }
 
 // --- installed
@@ -311,8 +326,8 @@ fn the_installed_daemons_move_a_zone() {
 }
 
 fn method(target: &Target, verb: &str, wanted: i32) -> String {
-    let script = target.root.join("opt/zmigrate/lib/svc/method/zmigrate");
-    let (status, said) = target.run(&script, &[verb], "");
+    let script = target.root.join(METHOD);
+    let (status, said) = target.run(&script, &[verb], "", &[("SMF_FMRI", Path::new(SERVICE))]);
     assert_eq!(status, Some(wanted), "{verb}: {said}");
     said
 }
@@ -323,6 +338,9 @@ fn bare(live: bool) -> (tempfile::TempDir, Target) {
     let root = dir.path().join("root");
     for below in ["etc/security", "var/run", "var/spool"] {
         fs::create_dir_all(root.join(below)).unwrap();
+    }
+    for file in ["auth_attr", "exec_attr", "prof_attr"] {
+        fs::write(root.join("etc/security").join(file), "").unwrap();
     }
     let target = Target::new(&root, &dir.path().join("state"), live);
     (dir, target)
@@ -359,18 +377,41 @@ fn a_start_that_can_not_succeed_tells_smf_by_its_status() {
 }
 
 #[test]
+fn the_method_script_is_not_run_by_hand() {
+    let (_dir, target) = bare(true);
+    target.add(&package().1).unwrap();
+    let script = target.root.join(METHOD);
+    let by_hand = |environment: &[(&str, &Path)]| {
+        let (status, said) = target.run(&script, &["stop"], "", environment);
+        assert_eq!(status, Some(99), "{said}");
+        assert!(said.contains("by hand run /"), "{said}");
+    };
+    by_hand(&[]);
+    fs::write(target.state.join("no-smf"), "").unwrap();
+    by_hand(&[("SMF_FMRI", Path::new(SERVICE))]);
+}
+
+#[test]
 fn pkgadd_imports_the_service_and_leaves_it_disabled() {
     let (_dir, target) = bare(true);
     target.add(&package().1).unwrap();
     assert_eq!(fs::read_to_string(target.state.join("state")).unwrap(), "disabled\n");
-    // No enable, and nothing for svc:/system/rbac, which this system has not.
-    assert_eq!(target.calls(), ["svcadm restart svc:/system/manifest-import:default"]);
+    // By the class manifest and by postinstall; no enable, and nothing for svc:/system/rbac, which this system has not.
+    assert_eq!(target.calls(), [IMPORT, IMPORT]);
     fs::write(target.state.join("rbac"), "").unwrap();
     target.add(&package().1).unwrap();
     assert!(target.calls().contains(&"svcadm restart svc:/system/rbac:default".to_owned()));
-    let age =
-        fs::metadata(target.root.join("etc/security/prof_attr.d/ZMGRzmigrate")).unwrap().modified().unwrap();
-    assert!(age.elapsed().unwrap() < Duration::from_secs(600), "svc-rbac merges only what is younger");
+    assert_rights_are_merged(&target);
+}
+
+/// svc-rbac takes a fragment only if it is younger than the file that it goes into, which [`bare`] has made.
+fn assert_rights_are_merged(target: &Target) {
+    let changed = |path: &str| fs::metadata(target.root.join(path)).unwrap().modified().unwrap();
+    for kind in ["auth_attr", "exec_attr", "prof_attr"] {
+        let [file, fragment] =
+            ["", ".d/ZMGRzmigrate"].map(|end| changed(&format!("etc/security/{kind}{end}")));
+        assert!(fragment >= file, "{kind}: {fragment:?} is older than {file:?}");
+    }
 }
 
 #[test]
@@ -406,10 +447,42 @@ fn an_upgrade_stops_a_running_service_for_its_time_and_keeps_jobs_and_configurat
 }
 
 #[test]
+fn an_upgrade_starts_again_what_an_upgrade_has_stopped_and_nothing_else() {
+    let (_dir, target) = bare(true);
+    target.add(&package().1).unwrap();
+    let is = |state: &str, enabled: &str| {
+        fs::write(target.state.join("state"), format!("{state}\n")).unwrap();
+        target.property("general/enabled", enabled);
+    };
+    let marker = target.root.join("var/run/zmigrate.upgrade");
+    let starts = || target.calls().iter().any(|call| call.starts_with("svcadm enable"));
+    // One that is not stopped is not upgraded, and, disabled by an operator, not started by the next upgrade.
+    is("online", "true");
+    fs::write(target.state.join("on-disable"), "false\n").unwrap();
+    let refused = target.add(&package().1).unwrap_err();
+    assert!(refused.contains("svcs -xv svc:/application/zmigrate:default"), "{refused}");
+    assert!(!marker.exists());
+    fs::remove_file(target.state.join("on-disable")).unwrap();
+    is("disabled", "false");
+    target.add(&package().1).unwrap();
+    assert!(!starts());
+    // An upgrade that was broken off behind the stop: an operator has disabled it since, or has not.
+    for (enabled, again) in [("false", false), ("true", true)] {
+        is("disabled", enabled);
+        fs::write(&marker, "").unwrap();
+        target.calls();
+        target.add(&package().1).unwrap();
+        assert_eq!(starts(), again, "enabled for good: {enabled}");
+        assert!(!marker.exists());
+    }
+}
+
+#[test]
 fn pkgrm_refuses_while_a_job_is_active_and_never_takes_what_is_in_spool_and_scratch() {
     for live in [true, false] {
         let (_dir, target) = bare(live);
         target.add(&package().1).unwrap();
+        spool_is(&target, &target.root.join("var/spool/zmigrate"));
         let job = target.root.join("var/spool/zmigrate/active/job");
         let done = target.root.join("var/spool/zmigrate/done/job");
         let part = target.root.join("export/scratch/zmigrate/out/part");
@@ -426,16 +499,68 @@ fn pkgrm_refuses_while_a_job_is_active_and_never_takes_what_is_in_spool_and_scra
         assert!(!target.root.join("opt/zmigrate").exists());
         assert!(done.exists() && part.exists());
         assert!(target.root.join("etc/opt/zmigrate/zmigrate.toml").exists());
-        let calls: &[&str] = if live {
-            &[
-                "svcadm disable -s svc:/application/zmigrate:default",
-                "svcadm restart svc:/system/manifest-import:default",
-            ]
-        } else {
-            &[]
-        };
+        let disable = "svcadm disable -s svc:/application/zmigrate:default";
+        let calls: &[&str] = if live { &[disable, IMPORT, IMPORT] } else { &[] };
         assert_eq!(target.calls(), calls);
     }
+}
+
+/// Has a configuration with another spool, which no daemon has seen.
+fn spool_is(target: &Target, spool: &Path) {
+    let config = target.root.join("etc/opt/zmigrate/zmigrate.toml");
+    fs::write(config, format!("[spool]\ndir = {spool:?}\n")).unwrap();
+}
+
+#[test]
+fn pkgrm_asks_zmigrate_where_its_jobs_are() {
+    let (dir, target) = bare(true);
+    target.add(&package().1).unwrap();
+    let spool = target.root.join("spool");
+    let job = spool.join("active/dbbackup-20070518T033600Z-7f3a");
+    fs::create_dir_all(&job).unwrap();
+    fs::create_dir(spool.join("outbox")).unwrap();
+    // A configuration whose name svcprop quotes.
+    let config = dir.path().join("a site's (own).toml");
+    fs::write(&config, format!("[spool]\ndir = {spool:?}\n")).unwrap();
+    target.property("config/config_file", config.to_str().unwrap());
+    let refused = target.remove(&package().1).unwrap_err();
+    assert!(refused.contains("has active jobs"), "{refused}");
+
+    // It came while the service was being disabled, which is taken back.
+    fs::remove_dir(&job).unwrap();
+    fs::write(target.state.join("state"), "online\n").unwrap();
+    fs::write(target.state.join("on-disable"), format!("mkdir '{}'\n", job.display())).unwrap();
+    target.calls();
+    let refused = target.remove(&package().1).unwrap_err();
+    assert!(refused.contains("has active jobs"), "{refused}");
+    let [disable, enable] = ["disable -s", "enable"].map(|verb| format!("svcadm {verb} {SERVICE}"));
+    assert_eq!(target.calls(), [disable, enable]);
+
+    fs::remove_file(target.state.join("on-disable")).unwrap();
+    fs::remove_dir(&job).unwrap();
+    target.remove(&package().1).unwrap();
+    assert!(spool.join("active").exists());
+}
+
+#[test]
+fn pkgrm_refuses_where_zmigrate_can_not_tell_and_takes_what_has_never_run() {
+    let (_dir, target) = bare(true);
+    target.add(&package().1).unwrap();
+    let config = target.root.join("etc/opt/zmigrate/zmigrate.toml");
+    fs::write(&config, "[nonsense]\n").unwrap();
+    target.calls();
+    let refused = target.remove(&package().1).unwrap_err();
+    assert!(refused.contains("can't be told") && refused.contains("nonsense"), "{refused}");
+    assert_eq!(target.calls(), [""; 0], "a refusal touches nothing");
+    spool_is(&target, &target.root.join("never/made"));
+    target.remove(&package().1).unwrap();
+    // A second time, as behind a removal that was broken off: the programs are gone.
+    fs::write(&config, "[nonsense]\n").unwrap();
+    let program = target.root.join("opt/zmigrate/bin/zmigrate");
+    target.add(&package().1).unwrap();
+    fs::remove_file(&program).unwrap();
+    let refused = target.remove(&package().1);
+    assert!(refused.is_ok(), "{refused:?}");
 }
 
 #[test]
@@ -446,4 +571,6 @@ fn installing_into_another_root_touches_no_service() {
     target.add(&package().1).unwrap();
     assert_eq!(target.calls(), [""; 0]);
     assert!(target.root.join("var/svc/manifest/application/zmigrate.xml").exists());
+    // As that host boots.
+    assert_rights_are_merged(&target);
 }

@@ -21,6 +21,7 @@ const SUBMIT: &str = "solaris.zmigrate.submit";
 /// A lab whose source knows joe, with these authorizations, and jim, who has none; `None` where nobody can be joe.
 fn lab(joe: &[&str]) -> Option<Lab> {
     if !nix::unistd::geteuid().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "only root can give a file away, and CI skips nothing");
         eprintln!("skipped: only root can give a file away");
         return None;
     }

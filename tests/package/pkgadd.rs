@@ -1,5 +1,5 @@
 //! What pkgadd(8) and pkgrm(8) do with a package in directory format: the order of scripts, what they are given, class
-//! scripts with pairs on stdin, files and modes. Owners are left alone, and nothing is written down anywhere.
+//! scripts with pairs on stdin, files, modes and times. Owners are left alone, and nothing is written down anywhere.
 //!
 //! A [`Target`] is the root that is installed into, either as `pkgadd -R` does it, or as if it were the live system: then
 //! scripts see its own `/etc`, `/opt` and `/var`, and the doubles of SMF's commands on their path.
@@ -8,8 +8,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
-/// Doubles of svcs, svcadm, svcprop, pgrep, zonename.
+/// Doubles of svcs, svcadm, svcprop, pgrep, zonename, and of the system's class scripts.
 pub fn doubles() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/package/doubles")
 }
@@ -30,6 +31,8 @@ struct Entry {
     class: String,
     path: String,
     mode: u32,
+    /// When it was packed; nothing for a directory.
+    time: Option<Duration>,
 }
 
 /// How a script ended and what it said.
@@ -58,10 +61,17 @@ impl Target {
         fs::write(file, format!("{value}\n")).unwrap();
     }
 
-    /// A shell script of the package or the service, as it would run on this system.
-    pub fn run(&self, script: &Path, args: &[&str], stdin: &str) -> (Option<i32>, String) {
+    /// A shell script of the package or the service, as it would run on this system, with these in its environment.
+    pub fn run(
+        &self,
+        script: &Path,
+        args: &[&str],
+        stdin: &str,
+        environment: &[(&str, &Path)],
+    ) -> (Option<i32>, String) {
         let mut text = fs::read_to_string(script).unwrap();
         if self.live {
+            text = text.replace("$PKG_INSTALL_ROOT/", &format!("{}/", self.root.display()));
             for dir in ["/etc/", "/opt/", "/var/"] {
                 for before in [' ', '"', '=', '-'] {
                     text = text
@@ -83,13 +93,8 @@ impl Target {
             .env_clear()
             .env("PATH", format!("{}:/usr/bin:/bin", doubles().display()))
             .env("DOUBLE", &self.state)
-            .env("SMF_FMRI", "svc:/application/zmigrate:default")
-            .env("PKGINST", "ZMGRzmigrate")
-            .env("BASEDIR", if self.live { Path::new("/") } else { &self.root })
+            .envs(environment.iter().copied())
             .stdin(fs::File::open(&given).unwrap());
-        if !self.live {
-            command.env("PKG_INSTALL_ROOT", &self.root);
-        }
         // To a file: a daemon that stays would keep a pipe open.
         let said = self.state.join("said");
         let out = fs::File::create(&said).unwrap();
@@ -98,11 +103,11 @@ impl Target {
     }
 
     fn script(&self, package: &Path, name: &str, stdin: &str) -> Ended {
-        let script = package.join("install").join(name);
-        if !script.exists() {
-            return Ok(String::new());
-        }
-        match self.run(&script, &[], stdin) {
+        let Some(script) = found(package, name) else { return Ok(String::new()) };
+        let base = if self.live { Path::new("/") } else { &self.root };
+        let mut environment = vec![("PKGINST", Path::new("ZMGRzmigrate")), ("BASEDIR", base)];
+        environment.extend((!self.live).then_some(("PKG_INSTALL_ROOT", base)));
+        match self.run(&script, &[], stdin, &environment) {
             (Some(0), said) => Ok(said),
             (status, said) => Err(format!("{name}: {status:?}: {said}")),
         }
@@ -122,13 +127,14 @@ impl Target {
                     continue;
                 }
                 fs::create_dir_all(to.parent().unwrap()).unwrap();
-                if package.join(format!("install/i.{class}")).exists() {
+                if found(package, &format!("i.{class}")).is_some() {
                     pairs.push_str(&format!("{} {}\n", from.display(), to.display()));
                 } else {
-                    // Class manifest, too: with the system's i.manifest the file is copied as well.
                     let _ = fs::remove_file(&to);
                     fs::copy(&from, &to).unwrap();
                     fs::set_permissions(&to, fs::Permissions::from_mode(entry.mode)).unwrap();
+                    let packed = SystemTime::UNIX_EPOCH + entry.time.unwrap();
+                    fs::File::open(&to).unwrap().set_modified(packed).unwrap();
                 }
             }
             said.push_str(&self.script(package, &format!("i.{class}"), &pairs)?);
@@ -141,18 +147,20 @@ impl Target {
     pub fn remove(&self, package: &Path) -> Ended {
         let mut said = self.script(package, "preremove", "")?;
         let entries = entries(package);
-        for class in classes(package) {
-            let paths = entries.iter().rev().filter(|entry| entry.class == class);
+        for class in classes(package).iter().rev() {
+            let paths = entries.iter().rev().filter(|entry| entry.class == *class);
             let mut files = String::new();
             for entry in paths {
                 let path = self.root.join(&entry.path);
                 if entry.ftype == "d" {
                     // What is not empty stays.
                     let _ = fs::remove_dir(&path);
-                } else if package.join(format!("install/r.{class}")).exists() {
+                } else if found(package, &format!("r.{class}")).is_some() {
                     files.push_str(&format!("{}\n", path.display()));
                 } else {
-                    fs::remove_file(&path).unwrap();
+                    // One that is gone already is no fault.
+                    let gone = fs::remove_file(&path);
+                    assert!(gone.is_ok() || !path.exists(), "{gone:?}");
                 }
             }
             said.push_str(&self.script(package, &format!("r.{class}"), &files)?);
@@ -162,6 +170,12 @@ impl Target {
     }
 }
 
+/// A script of the package, or the system's for its class.
+fn found(package: &Path, name: &str) -> Option<PathBuf> {
+    [package.join("install"), doubles()].map(|dir| dir.join(name)).into_iter().find(|script| script.exists())
+}
+
+/// In the order of their installation; they are removed in the opposite one.
 fn classes(package: &Path) -> Vec<String> {
     let pkginfo = fs::read_to_string(package.join("pkginfo")).unwrap();
     let line = pkginfo.lines().find_map(|line| line.strip_prefix("CLASSES=")).unwrap();
@@ -172,9 +186,16 @@ fn entries(package: &Path) -> Vec<Entry> {
     let pkgmap = fs::read_to_string(package.join("pkgmap")).unwrap();
     let entry = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
-        let ["1", ftype, class, path, mode, ..] = words[..] else { return None };
+        let ["1", ftype, class, path, mode, _owner, _group, ref tail @ ..] = words[..] else { return None };
         let mode = u32::from_str_radix(mode, 8).ok()?;
-        (ftype != "i").then(|| Entry { ftype: ftype.into(), class: class.into(), path: path.into(), mode })
+        let time = tail.get(2).map(|time| Duration::from_secs(time.parse().unwrap()));
+        (ftype != "i").then(|| Entry {
+            ftype: ftype.into(),
+            class: class.into(),
+            path: path.into(),
+            mode,
+            time,
+        })
     };
     pkgmap.lines().filter_map(entry).collect()
 }
