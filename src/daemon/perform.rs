@@ -85,11 +85,17 @@ impl Memory {
         {
             return Ok(dropbox.clone());
         }
-        let (log, over) = (Arc::clone(live), Arc::clone(context));
+        let (log, over, id) = (Arc::clone(live), Arc::clone(context), job.id.clone());
         let programs = context.programs().with_trace(move |line| log.note(line));
-        let dropbox = Dropbox::new(&peer.transport, &job.id, programs, move || over.is_stopping());
+        let is_over = move || over.is_called(&id);
+        let dropbox = Dropbox::new(&peer.transport, &job.id, programs, Instant::now, is_over);
         self.reached = Some((peer.transport.clone(), dropbox.clone()));
         Ok(dropbox)
+    }
+
+    /// An operator says that something is mended: no pause before the next login.
+    pub fn reach_anew(&mut self) {
+        self.reached = None;
     }
 
     /// An operator says that the source is gone: no more waiting for its word.

@@ -85,6 +85,54 @@ fn a_link_that_is_cut_in_the_middle_of_the_offer() {
     cut_after(1_000, "offer");
 }
 
+/// The connection is lost when a file with this end of its name has come, before that is answered.
+fn broken_behind(end: &str) {
+    let lab = lab();
+    lab.source.configure("[\"-oIdentityFile=/k\"]", "[\"-oIdentityFile=/k\"]\nconnections = 1");
+    let before = Before::of(&lab.source);
+    let breaks = lab.target.root.join(".lab/breaks-behind");
+    fs::write(&breaks, end).unwrap();
+    lab.start();
+    lab.submit(&Request::new());
+    moves(&lab, &before);
+    assert!(!breaks.exists(), "nothing broke");
+    let arrived = fs::read_to_string(lab.target.root.join(".lab/arrived.log")).unwrap();
+    let mut parts: Vec<&str> =
+        arrived.lines().filter(|name| name.contains('@') && !name.ends_with(".entry")).collect();
+    let all = parts.len();
+    parts.sort_unstable();
+    parts.dedup();
+    assert_eq!(parts.len(), all, "copied twice: {arrived}");
+}
+
+#[test]
+fn a_part_whose_name_came_before_the_link_went_is_not_copied_again() {
+    broken_behind(".000000");
+}
+
+#[test]
+fn a_part_whose_entry_came_before_the_link_went_is_not_copied_again() {
+    broken_behind(".000000.entry");
+}
+
+#[test]
+fn a_cancel_is_heard_while_the_peer_is_silent() {
+    let lab = lab();
+    let before = Before::of(&lab.source);
+    // In the middle of the offer.
+    lab.source.fault(&json!({ "command": "ssh", "call": 1, "action": { "do": "hang", "bytes": 2_000 } }));
+    lab.start();
+    let job = lab.submit(&Request::new());
+    let offer = lab.target.dropbox().join("in").join(&job).join(".offer");
+    wait("the offer to be on its way", || offer.exists().then_some(()));
+    lab.source.ask(&["cancel", &job, "--no-wait"]);
+    lab.source.wait_outcome(0);
+    lab.rest();
+    before.assert_as_found(&lab.source, &lab.target);
+    let told = lab.source.told();
+    assert!(told.contains("result=cancelled") && !told.contains("no answer for"), "{told}");
+}
+
 /// The link is down from one event of the source's journal until the daemon has noticed.
 fn down_from(event: &str) {
     let lab = lab();
