@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::lab::ends::{Before, assert_outcomes};
 use crate::lab::{Host, Lab, Request, ZONE, wait};
@@ -131,6 +131,24 @@ fn a_cancel_is_heard_while_the_peer_is_silent() {
     before.assert_as_found(&lab.source, &lab.target);
     let told = lab.source.told();
     assert!(told.contains("result=cancelled") && !told.contains("no answer for"), "{told}");
+}
+
+#[test]
+fn status_says_since_when_the_way_is_down_in_any_step() {
+    let lab = lab();
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    lab.source.wait_event(&job, "handed-off", "");
+    cut(&lab.source);
+    let shown = wait("the break to be shown", || {
+        let status: Value = serde_json::from_str(&lab.source.ask(&["status", &job, "--json"])).unwrap();
+        let job = status["jobs"][0].clone();
+        job["error"].as_str().is_some_and(|why| why.contains("No route to host")).then_some(job)
+    });
+    assert!(shown["waiting"] == "await to succeed" && shown["waiting_since"].is_string(), "{shown}");
+    mend(&lab.source);
+    moves(&lab, &before);
 }
 
 /// The link is down from one event of the source's journal until the daemon has noticed.

@@ -253,11 +253,13 @@ impl Engine {
                 self.record(Event::TurnedBack { cause: Cause::Failed, failure });
             }
             Decision::Again(pause) => {
+                self.live.waiting(&format!("{} to succeed", step.word()), None);
                 self.doubt();
                 self.write_status();
                 self.pause(heard, pause);
             }
             Decision::Hold(pause) => {
+                self.live.waiting(&format!("{} to succeed", step.word()), None);
                 if self.is_alert_due() {
                     let what =
                         if matches!(self.job.phase, Phase::PutBack(_) | Phase::Tidy(_) | Phase::Undo(..)) {
