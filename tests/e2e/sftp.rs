@@ -1,6 +1,7 @@
 //! Between hosts that share nothing but a network: SFTP over ssh, with the link between them cut.
 
 use std::fs;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -148,6 +149,46 @@ fn status_says_since_when_the_way_is_down_in_any_step() {
     });
     assert!(shown["waiting"] == "await to succeed" && shown["waiting_since"].is_string(), "{shown}");
     mend(&lab.source);
+    moves(&lab, &before);
+}
+
+#[test]
+fn one_bandwidth_holds_over_all_copies_of_all_jobs() {
+    const LIMIT: u64 = 512 << 10;
+    let lab = lab();
+    lab.source.configure("[jobs]", &format!("[jobs]\nparallel = 2\nbandwidth = \"{LIMIT}\""));
+    // Zones that run can't have one address.
+    lab.source.run("zoneadm", &["-z", ZONE, "halt"]);
+    lab.add_zone(&lab.source, "web");
+    lab.source.run("zoneadm", &["-z", "web", "halt"]);
+    lab.start();
+    let begun = Instant::now();
+    for zone in [ZONE, "web"] {
+        lab.submit(&Request::of(zone, "zhost2"));
+    }
+    wait("both outcomes", || (lab.source.outcomes().len() == 2).then_some(()));
+    let took = begun.elapsed().as_secs_f64();
+    let outcomes = lab.source.outcomes();
+    let bytes = |line: &String| -> u64 {
+        assert!(line.contains("result=ok"), "{line}");
+        line.split_once(" bytes=").unwrap().1.split(' ').next().unwrap().parse().unwrap()
+    };
+    let bytes: u64 = outcomes.iter().map(bytes).sum();
+    assert!(took >= bytes as f64 / LIMIT as f64, "{bytes} bytes in {took} s");
+    lab.rest();
+}
+
+#[test]
+fn a_bandwidth_that_is_lifted_counts_for_the_job_that_is_under_way() {
+    let lab = lab();
+    // It would take half an hour.
+    lab.source.configure("[jobs]", "[jobs]\nbandwidth = \"1K\"");
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    lab.source.wait_event(&job, "snapshotted", "");
+    lab.source.configure("bandwidth = \"1K\"", "bandwidth = \"0\"");
+    lab.source.refresh();
     moves(&lab, &before);
 }
 
