@@ -244,7 +244,11 @@ fn ask<T>(
 /// What ssh said at its end, where there is an end to be explained.
 fn last_words(child: Streaming, fault: Fault, to: &Destination) -> Fault {
     let Fault::Broken(why) = fault else { return fault };
-    let said = child.end(LAST_WORDS).map(|output| output.stderr).unwrap_or_default();
+    let said = match child.end(LAST_WORDS) {
+        // What is cut off may have been the line behind which the peer itself can speak.
+        Ok(output) if output.stderr_cut => format!("Authenticated to it\n{}", output.stderr),
+        ended => ended.map(|output| output.stderr).unwrap_or_default(),
+    };
     match refusal(&said) {
         Refusal::Other(said) if said.is_empty() => Fault::Broken(why),
         other @ Refusal::Other(_) => Fault::Broken(other.advice(to)),

@@ -213,6 +213,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_peer_says_at_length_is_no_refusal_of_ssh() {
+        let (dir, log) = (tempfile::tempdir().unwrap(), Arc::default());
+        let denied = "zmigrate-zhost1@zhost2: Permission denied (publickey).\n";
+        let noise = "debug1: as -v says it\n".repeat(1_000);
+        ssh(dir.path(), &format!("Authenticated to zhost2.\n{noise}{denied}"));
+        let sessions = sessions(dir.path(), || *BEGUN, &log);
+        assert!(matches!(sessions.take(), Err(Fault::Broken(why)) if why.contains("Permission denied")));
+    }
+
+    #[test]
     fn sessions_that_break_together_are_one_failure_and_an_answer_ends_the_pauses() {
         let (now, why) = (*BEGUN, Fault::Broken("the connection ended".into()));
         let mut gate = Gate::default();
