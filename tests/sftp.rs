@@ -226,6 +226,20 @@ fn a_part_that_is_called_off_is_not_visible() {
     assert_eq!(dropbox.put_part("p.000000", &staged, &go_on, &|_| {}).unwrap(), 5_000_000);
 }
 
+#[test]
+fn a_part_that_can_no_longer_be_read_ends_no_session_and_leaves_nothing() {
+    let Some(peer) = Peer::new() else { return };
+    let dropbox = peer.dropbox("our_key");
+    let staged = peer.path("staged");
+    fs::write(&staged, vec![7; 5_000_000]).unwrap();
+    let cut = |_| fs::File::options().write(true).open(&staged).unwrap().set_len(100).unwrap();
+    let error = dropbox.put_part("p.000000", &staged, &go_on, &cut).unwrap_err();
+    assert!(!error.is_unreachable(), "{error}");
+    assert!(!dropbox.holds("p.000000").unwrap() && !dropbox.holds(".p.000000").unwrap());
+    let log = peer.log();
+    assert_eq!(log.matches("Accepted publickey").count(), 1, "{log}");
+}
+
 fn untrusted(dropbox: &Dropbox) -> String {
     match dropbox.reach() {
         Err(TransportError::Untrusted(why)) => why,
