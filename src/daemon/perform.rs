@@ -324,19 +324,24 @@ pub fn next_limit(job: &Job) -> Option<(DateTime<Utc>, String)> {
     give_up.into_iter().chain(outage).min_by_key(|(at, _)| *at)
 }
 
-/// The job is over: our side of the dropbox and of the scratch goes. What can't be reached stays; the target
-/// knows the job's id and will not take it up again.
-pub fn leave(context: &Arc<Context>, job: &Job, live: &Arc<Live>, memory: &mut Memory) {
+/// The job is over: our side of the dropbox and of the scratch goes.
+///
+/// # Errors
+/// When the dropbox can't be reached. What stays in it does no harm: the target knows the job's id and will not take it up again.
+pub fn leave(
+    context: &Arc<Context>,
+    job: &Job,
+    live: &Arc<Live>,
+    memory: &mut Memory,
+) -> Result<(), StepError> {
     if job.role != Role::Source {
-        return;
+        return Ok(());
     }
-    let config = context.config();
-    let _ = stage(&config, job).clear();
-    if job.declared_gone_by.is_none()
-        && let Ok(dropbox) = memory.dropbox(context, job, live)
-    {
-        let _ = dropbox.leave();
+    let _ = stage(&context.config(), job).clear();
+    if job.declared_gone_by.is_some() {
+        return Ok(());
     }
+    Ok(memory.dropbox(context, job, live)?.leave()?)
 }
 
 /// For `survey`: read by `words` too.

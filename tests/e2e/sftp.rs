@@ -153,6 +153,19 @@ fn status_says_since_when_the_way_is_down_in_any_step() {
 }
 
 #[test]
+fn a_link_that_goes_in_the_last_moment_leaves_nothing_in_the_dropbox() {
+    let lab = lab();
+    let before = Before::of(&lab.source);
+    let breaks = lab.target.root.join(".lab/breaks-at-the-end");
+    fs::write(&breaks, "").unwrap();
+    lab.start();
+    lab.submit(&Request::new());
+    moves(&lab, &before);
+    assert!(!breaks.exists(), "nothing broke");
+    assert_eq!(fs::read_dir(lab.target.dropbox().join("in")).unwrap().count(), 0);
+}
+
+#[test]
 fn one_bandwidth_holds_over_all_copies_of_all_jobs() {
     const LIMIT: u64 = 512 << 10;
     let lab = lab();

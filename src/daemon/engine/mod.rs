@@ -22,7 +22,7 @@ use crate::job::event::{Cause, Event};
 use crate::job::message::Failure;
 use crate::job::phase::{Ended, Phase};
 use crate::job::record::{Job, Role};
-use crate::job::retry::{Decision, decide};
+use crate::job::retry::{Decision, back_off, decide};
 use crate::job::step::Step;
 use crate::log::Severity;
 use crate::spool::journal::Journal;
@@ -33,6 +33,9 @@ const ALERT_EVERY: Duration = Duration::from_secs(3600);
 
 /// How often people see what moves.
 const STATUS_EVERY: Duration = Duration::from_millis(500);
+
+/// So often the dropbox is tried to be tidied: for some nine seconds.
+const LEAVES: u32 = 6;
 
 /// One job being carried out.
 pub struct Engine {
@@ -94,6 +97,9 @@ impl Engine {
             }
             let step = self.job.phase.next();
             if step == Step::End {
+                if !self.leave(heard) {
+                    continue;
+                }
                 match self.end() {
                     Ok(()) => return,
                     Err(error) => self.wait_out(heard, &error.to_string()),
@@ -342,9 +348,27 @@ impl Engine {
         });
     }
 
+    /// Takes our side of the dropbox away; `false`: to be tried again. A link is seldom down for just this moment, and a peer that is
+    /// gone must not keep the job.
+    fn leave(&mut self, heard: u64) -> bool {
+        let left = perform::leave(&self.context, &self.job, &self.live, &mut self.memory);
+        let Err(error) = left else { return true };
+        self.failures += 1;
+        self.live.note(&format!("the dropbox is not tidied: {error}"));
+        if self.failures >= LEAVES {
+            return true;
+        }
+        self.live.waiting("the dropbox to be tidied", None);
+        self.error = Some(error.text);
+        self.write_status();
+        self.pause(heard, back_off(self.failures));
+        false
+    }
+
     /// The job is over and everybody has been told: out of `active/` by one rename.
     fn end(&mut self) -> Result<(), SpoolError> {
-        perform::leave(&self.context, &self.job, &self.live, &mut self.memory);
+        self.live.moving();
+        self.error = None;
         self.write_status();
         let ok = self.job.phase == Phase::Ended(Ended::Ok);
         self.context.spool.end(&self.job.id, if ok { Place::Done } else { Place::Failed })?;

@@ -28,7 +28,8 @@ enum Open {
 }
 
 /// Serves until stdin ends. In `state`, the host's: nothing can be written while `disk-full` is there; each file that came whole is
-/// a line of `arrived.log`; when one has come whose name ends as `breaks-behind` says, the connection breaks before the answer.
+/// a line of `arrived.log`; when one has come whose name ends as `breaks-behind` says, the connection breaks before the answer, and when
+/// `breaks-at-the-end` is there, it breaks before a folder is removed.
 pub fn serve(root: &Path, state: &Path) -> Result<()> {
     let (mut from, mut to) = (io::stdin().lock(), io::stdout().lock());
     let mut server = Server { root, state, full: state.join("disk-full"), open: HashMap::new(), last: 0 };
@@ -198,7 +199,13 @@ impl Server<'_> {
             12 => self.names(handle(packet)?, id, reply),
             13 => fs::remove_file(self.path(packet.text()?)),
             14 => fs::DirBuilder::new().mode(0o700).create(self.path(packet.text()?)),
-            15 => fs::remove_dir(self.path(packet.text()?)),
+            15 => {
+                let breaks = self.state.join("breaks-at-the-end");
+                if breaks.exists() {
+                    broken(&breaks)?;
+                }
+                fs::remove_dir(self.path(packet.text()?))
+            }
             18 => {
                 let (from, to) = (self.path(packet.text()?), self.path(packet.text()?));
                 if to.exists() { Err(io::ErrorKind::AlreadyExists.into()) } else { fs::rename(from, to) }
@@ -236,8 +243,7 @@ impl Server<'_> {
         disk::append(&self.state.join("arrived.log"), &name)?;
         let breaks = self.state.join("breaks-behind");
         if fs::read_to_string(&breaks).is_ok_and(|end| name.ends_with(&end)) {
-            fs::remove_file(&breaks)?;
-            bail!("client_loop: send disconnect: Broken pipe");
+            return broken(&breaks);
         }
         Ok(())
     }
@@ -281,6 +287,12 @@ impl Server<'_> {
         }
         Ok(())
     }
+}
+
+/// Once.
+fn broken(why: &Path) -> Result<()> {
+    fs::remove_file(why)?;
+    bail!("client_loop: send disconnect: Broken pipe")
 }
 
 fn handle(packet: &mut Packet<'_>) -> Result<u32> {
