@@ -62,7 +62,7 @@
 //! | [`spool`] | files: queues, journal, asks, lock; fsync order | names, [`guard`] |
 //! | [`cmd`] | external commands: argv, running, parsing | names |
 //! | [`log`] | syslog lines, here and at a log host | names |
-//! | [`transport`] | a peer's dropbox, by a path or by SFTP | names, durable files of [`spool`], [`config`], [`guard`], ssh of [`cmd`] |
+//! | [`transport`] | a peer's dropbox, by a path or by SFTP | names, pauses of [`job`], durable files of [`spool`], [`config`], [`guard`], ssh of [`cmd`] |
 //! | [`host`] | steps made real, on ZFS and zones | [`cmd`], [`stream`], [`transport`], [`job`], [`config`] |
 //! | [`daemon`] | the loop, the engine, the words between hosts | all but [`cli`] |
 //! | [`cli`] | the verbs | [`spool`], [`job`], [`config`]; [`host`] and [`transport`] for `plan`, [`cmd`] for `plan`, `check`, `peer` and `submit` |

@@ -59,6 +59,7 @@ const KNOWS: &[Row] = &[
             ("cmd", "SFTP is spoken with the system's ssh, which only `cmd` may start"),
             ("config", "how a peer is reached"),
             ("guard", "a dropbox is the peer's alone"),
+            ("job::retry", "the pauses between logins are those of the steps"),
             ("spool::SpoolError", "what durable and read fail with"),
             ("spool::durable", "the one place that knows the order of fsync and rename"),
             ("spool::read", "the one place that opens others' files without following links"),

@@ -136,7 +136,7 @@ impl Peer {
         });
         let job = JobId::new("dbbackup-20070518T033600Z-7f3a").unwrap();
         let programs = Programs::new(vec!["/usr/bin".into(), "/bin".into()], PATIENCE);
-        Dropbox::new(&sftp, &job, programs, || false)
+        Dropbox::new(&sftp, &job, programs, Instant::now, || false)
     }
 
     fn inbox(&self, name: &str) -> PathBuf {
@@ -194,7 +194,7 @@ fn files_come_whole_and_go_again() {
     std::thread::scope(|scope| {
         for part in ["p.000000", "p.000001"] {
             let (dropbox, staged) = (&dropbox, &staged);
-            scope.spawn(move || dropbox.put_part(part, staged, &go_on).unwrap());
+            scope.spawn(move || dropbox.put_part(part, staged, &go_on, &|_| {}).unwrap());
         }
     });
     assert!(fs::read(peer.inbox("p.000000")).unwrap() == bytes);
@@ -221,9 +221,23 @@ fn a_part_that_is_called_off_is_not_visible() {
     let dropbox = peer.dropbox("our_key");
     let staged = peer.path("staged");
     fs::write(&staged, vec![7; 5_000_000]).unwrap();
-    dropbox.put_part("p.000000", &staged, &|_| false).unwrap_err();
+    dropbox.put_part("p.000000", &staged, &|_| false, &|_| {}).unwrap_err();
     assert!(!peer.inbox("p.000000").exists());
-    assert_eq!(dropbox.put_part("p.000000", &staged, &go_on).unwrap(), 5_000_000);
+    assert_eq!(dropbox.put_part("p.000000", &staged, &go_on, &|_| {}).unwrap(), 5_000_000);
+}
+
+#[test]
+fn a_part_that_can_no_longer_be_read_ends_no_session_and_leaves_nothing() {
+    let Some(peer) = Peer::new() else { return };
+    let dropbox = peer.dropbox("our_key");
+    let staged = peer.path("staged");
+    fs::write(&staged, vec![7; 5_000_000]).unwrap();
+    let cut = |_| fs::File::options().write(true).open(&staged).unwrap().set_len(100).unwrap();
+    let error = dropbox.put_part("p.000000", &staged, &go_on, &cut).unwrap_err();
+    assert!(!error.is_unreachable(), "{error}");
+    assert!(!dropbox.holds("p.000000").unwrap() && !dropbox.holds(".p.000000").unwrap());
+    let log = peer.log();
+    assert_eq!(log.matches("Accepted publickey").count(), 1, "{log}");
 }
 
 fn untrusted(dropbox: &Dropbox) -> String {
@@ -277,15 +291,21 @@ fn an_sshd_that_is_killed_in_the_middle_of_a_part_is_found_again() {
     let staged = peer.path("staged");
     fs::write(&staged, vec![7; 20_000_000]).unwrap();
     let peer = std::cell::RefCell::new(&mut peer);
-    let error = dropbox.put_part("p.000000", &staged, &|_| {
-        peer.borrow_mut().kill();
-        true
-    });
+    let error = dropbox.put_part("p.000000", &staged, &go_on, &|_| peer.borrow_mut().kill());
     assert!(matches!(error, Err(TransportError::Unreachable { .. })), "{error:?}");
     assert!(matches!(dropbox.reach(), Err(TransportError::Unreachable { .. })));
     let mut peer = peer.borrow_mut();
     assert!(!peer.inbox("p.000000").exists());
     peer.start();
-    assert_eq!(dropbox.put_part("p.000000", &staged, &go_on).unwrap(), 20_000_000);
+    // Behind a break there is a pause before the next login.
+    let begun = Instant::now();
+    let put = loop {
+        match dropbox.put_part("p.000000", &staged, &go_on, &|_| {}) {
+            Err(error) if error.is_unreachable() => assert!(begun.elapsed() < PATIENCE, "{error}"),
+            put => break put,
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(put.unwrap(), 20_000_000);
     assert_eq!(fs::metadata(peer.inbox("p.000000")).unwrap().len(), 20_000_000);
 }

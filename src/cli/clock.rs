@@ -13,6 +13,11 @@ pub fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
+/// What counts the time that passes.
+pub fn instant() -> Instant {
+    Instant::now()
+}
+
 /// Lets some time pass before the next look.
 pub fn pause(length: Duration) {
     thread::sleep(length);

@@ -154,7 +154,7 @@ fn ask(
         return Ok(Err(format!("'{peer}' is not a peer of this host")));
     };
     let programs = Programs::new(config.commands.path.clone(), config.commands.timeout);
-    let dropbox = Dropbox::new(&reached_by.transport, &job.id, programs, || false);
+    let dropbox = Dropbox::new(&reached_by.transport, &job.id, programs, clock::instant, || false);
     if let Err(error) = dropbox.reach() {
         return Ok(Err(format!("{peer} can't be asked: {error}")));
     }

@@ -223,6 +223,11 @@ impl Context {
         self.lock().asks.get(id).cloned().unwrap_or_default()
     }
 
+    /// Is a job's thread to leave what it waits for: an operator, the daemon's end?
+    pub fn is_called(&self, id: &JobId) -> bool {
+        self.is_stopping() || self.lock().asks.get(id).is_some_and(|asks| !asks.is_empty())
+    }
+
     /// An ask has been dealt with: it is gone from the spool and from here.
     pub fn answered(&self, ask: &Ask) {
         self.dealt_with(ask, self.spool.answered(ask));

@@ -85,11 +85,17 @@ impl Memory {
         {
             return Ok(dropbox.clone());
         }
-        let (log, over) = (Arc::clone(live), Arc::clone(context));
+        let (log, over, id) = (Arc::clone(live), Arc::clone(context), job.id.clone());
         let programs = context.programs().with_trace(move |line| log.note(line));
-        let dropbox = Dropbox::new(&peer.transport, &job.id, programs, move || over.is_stopping());
+        let is_over = move || over.is_called(&id);
+        let dropbox = Dropbox::new(&peer.transport, &job.id, programs, Instant::now, is_over);
         self.reached = Some((peer.transport.clone(), dropbox.clone()));
         Ok(dropbox)
+    }
+
+    /// An operator says that something is mended: no pause before the next login.
+    pub fn reach_anew(&mut self) {
+        self.reached = None;
     }
 
     /// An operator says that the source is gone: no more waiting for its word.
@@ -318,19 +324,24 @@ pub fn next_limit(job: &Job) -> Option<(DateTime<Utc>, String)> {
     give_up.into_iter().chain(outage).min_by_key(|(at, _)| *at)
 }
 
-/// The job is over: our side of the dropbox and of the scratch goes. What can't be reached stays; the target
-/// knows the job's id and will not take it up again.
-pub fn leave(context: &Arc<Context>, job: &Job, live: &Arc<Live>, memory: &mut Memory) {
+/// The job is over: our side of the dropbox and of the scratch goes.
+///
+/// # Errors
+/// When the dropbox can't be reached. What stays in it does no harm: the target knows the job's id and will not take it up again.
+pub fn leave(
+    context: &Arc<Context>,
+    job: &Job,
+    live: &Arc<Live>,
+    memory: &mut Memory,
+) -> Result<(), StepError> {
     if job.role != Role::Source {
-        return;
+        return Ok(());
     }
-    let config = context.config();
-    let _ = stage(&config, job).clear();
-    if job.declared_gone_by.is_none()
-        && let Ok(dropbox) = memory.dropbox(context, job, live)
-    {
-        let _ = dropbox.leave();
+    let _ = stage(&context.config(), job).clear();
+    if job.declared_gone_by.is_some() {
+        return Ok(());
     }
+    Ok(memory.dropbox(context, job, live)?.leave()?)
 }
 
 /// For `survey`: read by `words` too.

@@ -34,9 +34,9 @@ pub fn send(at: &At<'_>) -> Result<Done, StepError> {
         share: at.config.sender_share(),
         dropbox: &dropbox,
         connections: at.config.peers.get(&job.peer).map_or(1, |peer| peer.transport.connections()),
-        pace: &|copied, is_over| {
+        pace: &|bytes, is_over| {
             at.context.bandwidth.pass(
-                copied,
+                bytes,
                 || at.context.config().jobs.bandwidth,
                 || is_over() || at.context.is_stopping(),
                 |pause| at.context.bell.wait(at.context.bell.count(), pause),
@@ -51,11 +51,7 @@ pub fn send(at: &At<'_>) -> Result<Done, StepError> {
         wait: &|at_most| {
             at.context.bell.wait(at.context.bell.count(), at_most.min(Duration::from_millis(250)))
         },
-        interrupted: &|| {
-            at.context.is_stopping()
-                || !at.context.asks(&job.id).is_empty()
-                || limit_passed(job, chrono::Utc::now()).is_some()
-        },
+        interrupted: &|| at.context.is_called(&job.id) || limit_passed(job, chrono::Utc::now()).is_some(),
         // From the journal: a restart does not make the account begin anew.
         elapsed: &|| at.age + begun.elapsed(),
     };
@@ -144,8 +140,7 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
             at.context.bell.wait(at.context.bell.count(), at_most.min(Duration::from_millis(250)))
         },
         interrupted: &|| {
-            at.context.is_stopping()
-                || !at.context.asks(&job.id).is_empty()
+            at.context.is_called(&job.id)
                 || !inbox.is_there()
                 || [Withdraw::NAME, Handoff::NAME, Revoked::NAME].iter().any(|name| inbox.has(name))
                 || is_laid_open()

@@ -51,8 +51,8 @@ impl Directory {
         durable::write_unsynced(&path, bytes).map_err(|e| self.lost("put", &path, e))
     }
 
-    /// Copies a staged part; `told` hears of each piece, and says whether to go on. The kernel does the
-    /// copying where it can; the target checks the digest.
+    /// Copies a staged part; `may` is asked before each piece, and says whether to go on, `told` hears of it. The kernel
+    /// does the copying where it can; the target checks the digest.
     ///
     /// # Errors
     /// As [`Directory::put`]. Nothing is visible then.
@@ -60,7 +60,8 @@ impl Directory {
         &self,
         name: &str,
         from: &Path,
-        told: &dyn Fn(u64) -> bool,
+        may: &dyn Fn(u64) -> bool,
+        told: &dyn Fn(u64),
     ) -> Result<u64, TransportError> {
         self.make_inbox()?;
         let dot = self.inbox.join(format!(".{name}"));
@@ -69,16 +70,18 @@ impl Directory {
             let _ = fs::remove_file(&dot);
             let mut to = File::options().write(true).create_new(true).mode(0o600).open(&dot)?;
             let mut from = File::open(from)?;
+            let length = from.metadata()?.len();
             let mut bytes = 0;
-            loop {
+            while bytes < length {
+                if !may(PIECE.min(length - bytes)) {
+                    return Err(io::Error::other("stopped"));
+                }
                 let piece = io::copy(&mut (&mut from).take(PIECE), &mut to)?;
                 if piece == 0 {
                     break;
                 }
                 bytes += piece;
-                if !told(piece) {
-                    return Err(io::Error::other("stopped"));
-                }
+                told(piece);
             }
             fs::rename(&dot, &path)?;
             Ok(bytes)

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::TransportError;
 use super::directory::Directory;
-use super::sftp::Sftp;
+use super::sftp::{Clock, Sftp};
 use crate::cmd::Programs;
 use crate::config::Transport;
 use crate::job::name::JobId;
@@ -29,17 +29,18 @@ macro_rules! either {
 }
 
 impl Dropbox {
-    /// The job's place in the dropbox that the configuration names. Nothing is opened yet. `is_over` ends all waiting for
-    /// the network.
+    /// The job's place in the dropbox that the configuration names. Nothing is opened yet. `clock` counts the pauses between
+    /// logins, `is_over` ends all waiting for the network.
     pub fn new(
         at: &Transport,
         job: &JobId,
         programs: Programs,
+        clock: Clock,
         is_over: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Self {
         match at {
             Transport::Directory { dropbox } => Self::Directory(Directory::new(dropbox, job)),
-            Transport::Sftp(at) => Self::Sftp(Sftp::new(at, job, programs, is_over)),
+            Transport::Sftp(at) => Self::Sftp(Sftp::new(at, job, programs, clock, is_over)),
         }
     }
 
@@ -64,17 +65,27 @@ impl Dropbox {
         either!(self, of => of.put_entry(name, bytes))
     }
 
-    /// Copies a staged part; `told` hears of each piece, and says whether to go on. The target checks the digest.
+    /// Copies a staged part. `may` is asked before so many bytes go, and says whether to go on; `told` hears of those that have
+    /// arrived. The target checks the digest.
     ///
     /// # Errors
-    /// As [`Dropbox::put`]. Nothing is visible then.
+    /// As [`Dropbox::put`]. Nothing is visible then, or, where the dropbox went away, all of it may be: [`Dropbox::has_named`].
     pub fn put_part(
         &self,
         name: &str,
         from: &Path,
-        told: &dyn Fn(u64) -> bool,
+        may: &dyn Fn(u64) -> bool,
+        told: &dyn Fn(u64),
     ) -> Result<u64, TransportError> {
-        either!(self, of => of.put_part(name, from, told))
+        either!(self, of => of.put_part(name, from, may, told))
+    }
+
+    /// Whether a part all of whose bytes arrived before the dropbox went away has got its name, and not only its dot name.
+    ///
+    /// # Errors
+    /// When it can't be said.
+    pub fn has_named(&self, part: &str) -> Result<bool, TransportError> {
+        Ok(!self.holds(&format!(".{part}"))? && self.holds(part)?)
     }
 
     /// What the peer has put under `name`, at most `max` bytes; `None` when nothing is there.

@@ -56,6 +56,11 @@ impl TransportError {
         matches!(self, TransportError::File { full: true, .. })
     }
 
+    /// The dropbox went away, or was not there: what was under way may have been done.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, TransportError::Unreachable { .. })
+    }
+
     fn file(what: &'static str, path: &std::path::Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         let full = matches!(error.kind(), StorageFull | QuotaExceeded);

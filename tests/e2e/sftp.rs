@@ -1,8 +1,9 @@
 //! Between hosts that share nothing but a network: SFTP over ssh, with the link between them cut.
 
 use std::fs;
+use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::lab::ends::{Before, assert_outcomes};
 use crate::lab::{Host, Lab, Request, ZONE, wait};
@@ -83,6 +84,125 @@ fn a_link_that_is_cut_in_the_middle_of_a_part() {
 #[test]
 fn a_link_that_is_cut_in_the_middle_of_the_offer() {
     cut_after(1_000, "offer");
+}
+
+/// The connection is lost when a file with this end of its name has come, before that is answered.
+fn broken_behind(end: &str) {
+    let lab = lab();
+    lab.source.configure("[\"-oIdentityFile=/k\"]", "[\"-oIdentityFile=/k\"]\nconnections = 1");
+    let before = Before::of(&lab.source);
+    let breaks = lab.target.root.join(".lab/breaks-behind");
+    fs::write(&breaks, end).unwrap();
+    lab.start();
+    lab.submit(&Request::new());
+    moves(&lab, &before);
+    assert!(!breaks.exists(), "nothing broke");
+    let arrived = fs::read_to_string(lab.target.root.join(".lab/arrived.log")).unwrap();
+    let mut parts: Vec<&str> =
+        arrived.lines().filter(|name| name.contains('@') && !name.ends_with(".entry")).collect();
+    let all = parts.len();
+    parts.sort_unstable();
+    parts.dedup();
+    assert_eq!(parts.len(), all, "copied twice: {arrived}");
+}
+
+#[test]
+fn a_part_whose_name_came_before_the_link_went_is_not_copied_again() {
+    broken_behind(".000000");
+}
+
+#[test]
+fn a_part_whose_entry_came_before_the_link_went_is_not_copied_again() {
+    broken_behind(".000000.entry");
+}
+
+#[test]
+fn a_cancel_is_heard_while_the_peer_is_silent() {
+    let lab = lab();
+    let before = Before::of(&lab.source);
+    // In the middle of the offer.
+    lab.source.fault(&json!({ "command": "ssh", "call": 1, "action": { "do": "hang", "bytes": 2_000 } }));
+    lab.start();
+    let job = lab.submit(&Request::new());
+    let offer = lab.target.dropbox().join("in").join(&job).join(".offer");
+    wait("the offer to be on its way", || offer.exists().then_some(()));
+    lab.source.ask(&["cancel", &job, "--no-wait"]);
+    lab.source.wait_outcome(0);
+    lab.rest();
+    before.assert_as_found(&lab.source, &lab.target);
+    let told = lab.source.told();
+    assert!(told.contains("result=cancelled") && !told.contains("no answer for"), "{told}");
+}
+
+#[test]
+fn status_says_since_when_the_way_is_down_in_any_step() {
+    let lab = lab();
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    lab.source.wait_event(&job, "handed-off", "");
+    cut(&lab.source);
+    let shown = wait("the break to be shown", || {
+        let status: Value = serde_json::from_str(&lab.source.ask(&["status", &job, "--json"])).unwrap();
+        let job = status["jobs"][0].clone();
+        job["error"].as_str().is_some_and(|why| why.contains("No route to host")).then_some(job)
+    });
+    assert!(shown["waiting"] == "await to succeed" && shown["waiting_since"].is_string(), "{shown}");
+    mend(&lab.source);
+    moves(&lab, &before);
+}
+
+#[test]
+fn a_link_that_goes_in_the_last_moment_leaves_nothing_in_the_dropbox() {
+    let lab = lab();
+    let before = Before::of(&lab.source);
+    let breaks = lab.target.root.join(".lab/breaks-at-the-end");
+    fs::write(&breaks, "").unwrap();
+    lab.start();
+    lab.submit(&Request::new());
+    moves(&lab, &before);
+    assert!(!breaks.exists(), "nothing broke");
+    assert_eq!(fs::read_dir(lab.target.dropbox().join("in")).unwrap().count(), 0);
+}
+
+#[test]
+fn one_bandwidth_holds_over_all_copies_of_all_jobs() {
+    const LIMIT: u64 = 512 << 10;
+    let lab = lab();
+    lab.source.configure("[jobs]", &format!("[jobs]\nparallel = 2\nbandwidth = \"{LIMIT}\""));
+    // Zones that run can't have one address.
+    lab.source.run("zoneadm", &["-z", ZONE, "halt"]);
+    lab.add_zone(&lab.source, "web");
+    lab.source.run("zoneadm", &["-z", "web", "halt"]);
+    lab.start();
+    let begun = Instant::now();
+    for zone in [ZONE, "web"] {
+        lab.submit(&Request::of(zone, "zhost2"));
+    }
+    wait("both outcomes", || (lab.source.outcomes().len() == 2).then_some(()));
+    let took = begun.elapsed().as_secs_f64();
+    let outcomes = lab.source.outcomes();
+    let bytes = |line: &String| -> u64 {
+        assert!(line.contains("result=ok"), "{line}");
+        line.split_once(" bytes=").unwrap().1.split(' ').next().unwrap().parse().unwrap()
+    };
+    let bytes: u64 = outcomes.iter().map(bytes).sum();
+    assert!(took >= bytes as f64 / LIMIT as f64, "{bytes} bytes in {took} s");
+    lab.rest();
+}
+
+#[test]
+fn a_bandwidth_that_is_lifted_counts_for_the_job_that_is_under_way() {
+    let lab = lab();
+    // It would take half an hour.
+    lab.source.configure("[jobs]", "[jobs]\nbandwidth = \"1K\"");
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    lab.source.wait_event(&job, "snapshotted", "");
+    lab.source.configure("bandwidth = \"1K\"", "bandwidth = \"0\"");
+    lab.source.refresh();
+    moves(&lab, &before);
 }
 
 /// The link is down from one event of the source's journal until the daemon has noticed.

@@ -34,7 +34,7 @@ pub fn look(programs: &Programs, peer: &HostName, at: &Transport) -> Finding {
         Err(error) => return Finding::fault(what, error.to_string(), "tell the authors"),
     };
     let until = clock::now() + PATIENCE;
-    let dropbox = Dropbox::new(at, &probe, programs.clone(), move || clock::now() > until);
+    let dropbox = Dropbox::new(at, &probe, programs.clone(), clock::instant, move || clock::now() > until);
     if let Err(error) = dropbox.reach() {
         return Finding::fault(what, error.to_string(), unreached);
     }

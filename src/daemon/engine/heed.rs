@@ -68,6 +68,7 @@ impl Engine {
         match ask.verb.as_str() {
             "retry" => {
                 self.failures = 0;
+                self.memory.reach_anew();
                 if ask.args.get("source-is-gone").is_some_and(|name| *name == job.peer.as_str()) {
                     self.memory.heard_anew();
                 }

@@ -22,7 +22,7 @@ use crate::job::event::{Cause, Event};
 use crate::job::message::Failure;
 use crate::job::phase::{Ended, Phase};
 use crate::job::record::{Job, Role};
-use crate::job::retry::{Decision, decide};
+use crate::job::retry::{Decision, back_off, decide};
 use crate::job::step::Step;
 use crate::log::Severity;
 use crate::spool::journal::Journal;
@@ -33,6 +33,9 @@ const ALERT_EVERY: Duration = Duration::from_secs(3600);
 
 /// How often people see what moves.
 const STATUS_EVERY: Duration = Duration::from_millis(500);
+
+/// So often the dropbox is tried to be tidied: for some nine seconds.
+const LEAVES: u32 = 6;
 
 /// One job being carried out.
 pub struct Engine {
@@ -94,6 +97,9 @@ impl Engine {
             }
             let step = self.job.phase.next();
             if step == Step::End {
+                if !self.leave(heard) {
+                    continue;
+                }
                 match self.end() {
                     Ok(()) => return,
                     Err(error) => self.wait_out(heard, &error.to_string()),
@@ -114,6 +120,8 @@ impl Engine {
                     self.write_status();
                     self.context.bell.wait(heard, within);
                 }
+                // What it waited for may have been cut short: whoever calls comes first.
+                Err(_) if self.context.is_called(&self.job.id) => {}
                 Err(error) => self.failed(step, error, heard),
             }
         }
@@ -251,11 +259,13 @@ impl Engine {
                 self.record(Event::TurnedBack { cause: Cause::Failed, failure });
             }
             Decision::Again(pause) => {
+                self.live.waiting(&format!("{} to succeed", step.word()), None);
                 self.doubt();
                 self.write_status();
                 self.pause(heard, pause);
             }
             Decision::Hold(pause) => {
+                self.live.waiting(&format!("{} to succeed", step.word()), None);
                 if self.is_alert_due() {
                     let what =
                         if matches!(self.job.phase, Phase::PutBack(_) | Phase::Tidy(_) | Phase::Undo(..)) {
@@ -281,7 +291,7 @@ impl Engine {
         let until = Instant::now() + pause;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.context.is_stopping() || !self.context.asks(&self.job.id).is_empty() {
+            if left.is_zero() || self.context.is_called(&self.job.id) {
                 return;
             }
             self.context.bell.wait(heard, left);
@@ -338,9 +348,27 @@ impl Engine {
         });
     }
 
+    /// Takes our side of the dropbox away; `false`: to be tried again. A link is seldom down for just this moment, and a peer that is
+    /// gone must not keep the job.
+    fn leave(&mut self, heard: u64) -> bool {
+        let left = perform::leave(&self.context, &self.job, &self.live, &mut self.memory);
+        let Err(error) = left else { return true };
+        self.failures += 1;
+        self.live.note(&format!("the dropbox is not tidied: {error}"));
+        if self.failures >= LEAVES {
+            return true;
+        }
+        self.live.waiting("the dropbox to be tidied", None);
+        self.error = Some(error.text);
+        self.write_status();
+        self.pause(heard, back_off(self.failures));
+        false
+    }
+
     /// The job is over and everybody has been told: out of `active/` by one rename.
     fn end(&mut self) -> Result<(), SpoolError> {
-        perform::leave(&self.context, &self.job, &self.live, &mut self.memory);
+        self.live.moving();
+        self.error = None;
         self.write_status();
         let ok = self.job.phase == Phase::Ended(Ended::Ok);
         self.context.spool.end(&self.job.id, if ok { Place::Done } else { Place::Failed })?;

@@ -26,12 +26,14 @@ use crate::job::name::{Bytes, DatasetName, Guid};
 use crate::job::record::Job;
 use crate::job::retry::ErrorKind;
 use crate::transport::Dropbox;
-use copying::{Copying, Part};
+use copying::{Copying, Part, There};
 use sending::Sending;
 
-/// Between two looks at what the target says.
-const LOOK: Duration = Duration::from_millis(100);
-/// The same while it can't be reached.
+/// Between two looks at what the target says, which says something twice a second.
+const LOOK: Duration = Duration::from_millis(500);
+/// The same when all is copied: the zone is down until it says that it has all.
+const LAST_LOOK: Duration = Duration::from_millis(100);
+/// The same while it can't be reached. How often that is tried is the dropbox's business.
 const LOOK_IN_VAIN: Duration = Duration::from_secs(1);
 /// Complaints about one part before it is the way, or a disk, that is broken and not the part.
 const COMPLAINTS: u32 = 5;
@@ -52,7 +54,7 @@ pub struct Send<'a> {
     pub dropbox: &'a Dropbox,
     /// Parts that are copied at once.
     pub connections: u32,
-    /// So many bytes were copied: waits until more may be, unless it is over; `false` when it is.
+    /// So many bytes are to be copied: waits until they may be, unless it is over; `false` when it is.
     pub pace: &'a Pace<'a>,
     /// Progress, for people.
     pub live: &'a Live,
@@ -180,10 +182,11 @@ impl Send<'_> {
     ) -> Result<Sent, StepError> {
         let mut sent_at = None;
         let mut copied_at = Duration::ZERO;
-        let mut in_vain = None;
+        let (mut is_away, mut looked_at, mut before) = (false, (self.elapsed)(), None);
         while !(self.interrupted)() {
-            let pause = if in_vain.is_some() { LOOK_IN_VAIN } else { LOOK };
-            match heard.recv_timeout(pause) {
+            let is_last = sent_at.is_some() && copying.is_idle();
+            let pause = if is_away { LOOK_IN_VAIN } else { [LOOK, LAST_LOOK][usize::from(is_last)] };
+            match heard.recv_timeout((looked_at + pause).saturating_sub((self.elapsed)())) {
                 // The target hears of it by itself, and says so in a moment.
                 Ok(News::Copied) => {
                     copied_at = (self.elapsed)();
@@ -194,20 +197,22 @@ impl Send<'_> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => (self.wait)(LOOK_IN_VAIN),
             }
-            let said = self.verdict().and_then(|verdict| Ok((verdict, self.progress()?)));
-            let (verdict, progress) = match said {
+            let said = self.said(before.as_ref());
+            looked_at = (self.elapsed)();
+            let (progress, verdict) = match said {
                 Ok(said) => said,
+                // What is cut short because somebody calls is no hindrance.
+                Err(_) if (self.interrupted)() => break,
                 Err(error) if error.kind == ErrorKind::Permanent => return Err(error),
                 Err(error) => {
-                    if in_vain.is_none() {
-                        self.hindered(&error);
-                    }
                     self.live.waiting(&self.way(), Some(&error.text));
-                    in_vain = Some(error);
+                    copying.hinder(None, error);
+                    is_away = true;
                     continue;
                 }
             };
-            in_vain = None;
+            copying.unhinder(None);
+            is_away = false;
             if let Some(verdict) = verdict {
                 return Ok(Sent::TargetFailed(Box::new(verdict)));
             }
@@ -238,6 +243,7 @@ impl Send<'_> {
                 let (bytes, entries) = self.account(images);
                 return Ok(Sent::Delivered { bytes, entries, took });
             }
+            before = Some(progress);
         }
         Ok(Sent::Interrupted)
     }
@@ -293,10 +299,17 @@ impl Send<'_> {
             // A number that was never staged is the peer's mistake.
             if self.stage.entry(&image.stem, number).is_some_and(|entry| entry.attempt == attempt) {
                 self.live.note(&format!("part {part} arrived damaged, copying it again"));
-                copying.again(Part { image: i, number, look: false });
+                copying.add(Part { image: i, number }, There::No);
             }
         }
         Ok(())
+    }
+
+    /// The target's progress, and its verdict. One that still makes progress has given none.
+    fn said(&self, before: Option<&Progress>) -> Result<(Progress, Option<Verdict>), StepError> {
+        let progress = self.progress()?;
+        let verdict = if before == Some(&progress) { self.verdict()? } else { None };
+        Ok((progress, verdict))
     }
 
     fn verdict(&self) -> Result<Option<Verdict>, StepError> {

@@ -5,7 +5,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::copying::{Copying, Part};
+use super::copying::{Copying, Part, There};
 use super::{Image, News, Send};
 use crate::cmd::Killer;
 use crate::cmd::zfs::Zfs;
@@ -127,7 +127,7 @@ impl<'a> Sending<'a> {
             live.sending(image.index);
             for entry in stage.entries(&image.stem) {
                 live.sent(image.index, Bytes(entry.digest.bytes), entry.last);
-                self.copying.add(Part { image: i, number: entry.number, look: true });
+                self.copying.add(Part { image: i, number: entry.number }, There::Perhaps);
             }
             return Ok(());
         }
@@ -191,13 +191,13 @@ impl<'a> Sending<'a> {
                 digest,
             };
             let before = send.stage.entry(&image.stem, number);
-            let look = match &before {
-                Some(before) if before == &entry => true,
+            let there = match &before {
+                Some(before) if before == &entry => There::Perhaps,
                 Some(_) => return Ok(Finish::Differs),
-                None => false,
+                None => There::No,
             };
             send.stage.put_entry(&image.stem, &entry)?;
-            self.copying.add(Part { image: i, number, look });
+            self.copying.add(Part { image: i, number }, there);
         }
         match child {
             None => Ok(Finish::Whole),

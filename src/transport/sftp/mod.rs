@@ -1,8 +1,9 @@
 //! `transport = "sftp"`: the source's side of a dropbox behind the peer's sshd.
 //!
 //! Keys, known hosts, agents and jump hosts are the system's ssh's business; over there nothing runs but the SFTP server. Sessions
-//! are made when they are needed and kept for the next question, so that a job and all its polling log in once, and each part
-//! that travels beside another has a session of its own. One that breaks takes all the others with it, as they share its way.
+//! are made when they are needed and kept for the next question ([`sessions`]), so that a job and all its polling log in once, and
+//! each part that travels beside another has a session of its own. One that breaks takes all the others with it, as they share its
+//! way.
 //!
 //! As by a path, each file comes whole, by dot name and rename. Messages are synced where the server has fsync@openssh.com, and take
 //! the place of an older one in one step where it has posix-rename@openssh.com, as OpenSSH has since 6.5; elsewhere a
@@ -11,6 +12,7 @@
 
 mod frames;
 mod session;
+mod sessions;
 
 use std::fmt;
 use std::fs::File;
@@ -18,7 +20,7 @@ use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_core::Stream;
 use openssh_sftp_client::error::SftpErrorKind;
@@ -29,7 +31,10 @@ use crate::cmd::Programs;
 use crate::cmd::ssh::Destination;
 use crate::config;
 use crate::job::name::JobId;
-use session::{Fault, IsOver, Session};
+use session::{Fault, Session};
+use sessions::Sessions;
+
+pub use sessions::Clock;
 
 /// Pieces under way on all connections; each has 255 KiB. Of one connection 8, which is the window of ssh itself.
 const WINDOWS: usize = 64;
@@ -49,14 +54,11 @@ pub struct Sftp {
 }
 
 struct Shared {
-    programs: Programs,
-    to: Destination,
-    is_over: IsOver,
+    sessions: Sessions,
     window: usize,
     dropbox: PathBuf,
     inbox: PathBuf,
     outbox: PathBuf,
-    idle: Mutex<Vec<Session>>,
 }
 
 impl From<&config::Sftp> for Destination {
@@ -72,17 +74,15 @@ impl Sftp {
         at: &config::Sftp,
         job: &JobId,
         programs: Programs,
+        clock: Clock,
         is_over: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Self {
         let shared = Shared {
-            programs,
-            to: Destination::from(at),
-            is_over: Arc::new(is_over),
+            sessions: Sessions::new(programs, Destination::from(at), clock, Arc::new(is_over)),
             window: (WINDOWS / at.connections.max(1) as usize).min(8),
             inbox: at.dropbox.join("in").join(job.as_str()),
             outbox: at.dropbox.join("out").join(job.as_str()),
             dropbox: at.dropbox.clone(),
-            idle: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -107,18 +107,20 @@ impl Sftp {
         self.write(name, |session, dot| session.write_bytes(dot, bytes, sync))
     }
 
-    /// Copies a staged part; `told` hears of each piece that has arrived, and says whether to go on.
+    /// Copies a staged part; `may` is asked before each piece goes, and says whether to go on, `told` hears of each that has
+    /// arrived.
     ///
     /// # Errors
-    /// As [`Sftp::put`]. Nothing is visible then.
+    /// As [`Sftp::put`].
     pub fn put_part(
         &self,
         name: &str,
         from: &Path,
-        told: &dyn Fn(u64) -> bool,
+        may: &dyn Fn(u64) -> bool,
+        told: &dyn Fn(u64),
     ) -> Result<u64, TransportError> {
         let staged = File::open(from).map_err(|e| TransportError::file("read", from, &e))?;
-        self.write(name, |session, dot| session.write(dot, &staged, self.shared.window, told))
+        self.write(name, |session, dot| session.write(dot, &staged, self.shared.window, may, told))
     }
 
     /// Writes under a dot name and renames; makes the job's folder where it is missing.
@@ -137,7 +139,7 @@ impl Sftp {
                 written => written,
             };
             let put = written.and_then(|written| rename(session, &dot, &path).map(|()| written));
-            if let Err(Fault::No(..)) = put {
+            if let Err(Fault::No(..) | Fault::Local(_)) = put {
                 // What does not fit must not keep others out.
                 let _ = session.ask(session.sftp().fs().remove_file(&dot));
             }
@@ -152,7 +154,7 @@ impl Sftp {
     pub fn get(&self, name: &str, max: u64) -> Result<Option<Vec<u8>>, TransportError> {
         let path = self.shared.outbox.join(name).display().to_string();
         self.with("read", &path, |session| match session.read(&path, max) {
-            Err(fault) if fault.is_missing() => self.side(session, "out").map(|()| None),
+            Err(fault) if fault.is_missing() => self.none(session, "out").map(|()| None),
             Ok(None) => {
                 let said = format!("is longer than {max} bytes");
                 Err(Fault::No(SftpErrorKind::Failure, said))
@@ -177,9 +179,9 @@ impl Sftp {
         self.is_there(&self.shared.outbox.display().to_string(), "out")
     }
 
-    fn is_there(&self, path: &str, side: &str) -> Result<bool, TransportError> {
+    fn is_there(&self, path: &str, side: &'static str) -> Result<bool, TransportError> {
         self.with("look at", path, |session| match session.ask(session.sftp().fs().symlink_metadata(path)) {
-            Err(fault) if fault.is_missing() => self.side(session, side).map(|()| false),
+            Err(fault) if fault.is_missing() => self.none(session, side).map(|()| false),
             there => there.map(|_| true),
         })
     }
@@ -225,7 +227,13 @@ impl Sftp {
         })
     }
 
-    /// Is this one there? A file that is missing means something only where its dropbox is not.
+    /// A file is missing, which says something only where its dropbox is not. Looked at once in each session: it does not go while
+    /// somebody is in it.
+    fn none(&self, session: &Session, side: &'static str) -> Result<(), Fault> {
+        session.has(side, || self.side(session, side))
+    }
+
+    /// Is this one there?
     fn side(&self, session: &Session, side: &str) -> Result<(), Fault> {
         let path = self.shared.dropbox.join(side);
         match session.ask(session.sftp().fs().metadata(&path)) {
@@ -258,33 +266,25 @@ impl Sftp {
         path: &str,
         act: impl FnOnce(&Session) -> Result<T, Fault>,
     ) -> Result<T, TransportError> {
-        let shared = &*self.shared;
-        let kept = shared.idle().pop();
-        let session = match kept {
-            Some(session) => session,
-            None => Session::open(&shared.programs, &shared.to, &shared.is_over)
-                .map_err(|fault| self.error(what, path, fault, false))?,
-        };
+        let sessions = &self.shared.sessions;
+        let session = sessions.take().map_err(|fault| self.error(what, path, fault, false))?;
         match act(&session) {
             Ok(done) => {
-                shared.idle().push(session);
+                sessions.keep(session);
                 Ok(done)
             }
-            Err(fault @ Fault::No(..)) => {
-                let full = what == "put" && is_full(&session, &shared.dropbox.join("in"));
-                shared.idle().push(session);
+            Err(fault @ (Fault::No(..) | Fault::Local(_))) => {
+                let full = what == "put" && is_full(&session, &self.shared.dropbox.join("in"));
+                sessions.keep(session);
                 Err(self.error(what, path, fault, full))
             }
-            Err(fault) => {
-                let others = std::mem::take(&mut *shared.idle());
-                drop(others);
-                Err(self.error(what, path, session.end(fault, &shared.to), false))
-            }
+            Err(fault) => Err(self.error(what, path, sessions.end(session, fault), false)),
         }
     }
 
     fn error(&self, what: &'static str, path: &str, fault: Fault, full: bool) -> TransportError {
-        let shown = |path: &str| format!("{}@{}:{path}", self.shared.to.user, self.shared.to.address);
+        let to = self.shared.sessions.to();
+        let shown = |path: &str| format!("{}@{}:{path}", to.user, to.address);
         match fault {
             Fault::No(kind, said) => {
                 let why = match kind {
@@ -294,15 +294,17 @@ impl Sftp {
                 };
                 TransportError::File { what, path: shown(path), why, full }
             }
-            Fault::Local(error) => {
-                TransportError::File { what, path: shown(path), why: error.to_string(), full: false }
-            }
-            Fault::Broken(why) => TransportError::Unreachable {
-                path: shown(&self.shared.dropbox.display().to_string()),
-                source: io::Error::other(why),
-            },
+            Fault::Local(why) => TransportError::File { what, path: shown(path), why, full: false },
+            Fault::Broken(why) => self.unreachable(why),
+            Fault::Over => self.unreachable("stopped".to_owned()),
             Fault::Untrusted(why) => TransportError::Untrusted(why),
         }
+    }
+
+    fn unreachable(&self, why: String) -> TransportError {
+        let (to, dropbox) = (self.shared.sessions.to(), self.shared.dropbox.display());
+        let path = format!("{}@{}:{dropbox}", to.user, to.address);
+        TransportError::Unreachable { path, source: io::Error::other(why) }
     }
 
     fn inbox(&self, name: &str) -> String {
@@ -310,15 +312,9 @@ impl Sftp {
     }
 }
 
-impl Shared {
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl fmt::Debug for Sftp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sftp").field("to", &self.shared.to).finish_non_exhaustive()
+        f.debug_struct("Sftp").field("to", self.shared.sessions.to()).finish_non_exhaustive()
     }
 }
 

@@ -4,6 +4,7 @@
 //! Guarantees: whatever is asked has a deadline; the child goes with its session, and why it broke is read from its stderr.
 //! Memory is bounded by the window of writes under way and by the packet's size, whatever the peer sends.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::future::Future;
 use std::io;
@@ -20,7 +21,7 @@ use openssh_sftp_client::{Error, Sftp, SftpOptions};
 use tokio::io::AsyncSeekExt;
 use tokio::net::unix::pipe;
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
 
 use super::frames::Frames;
@@ -41,12 +42,14 @@ const PIECE: u64 = 255 << 10;
 pub(super) type IsOver = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Why something asked was not done.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Fault {
     /// The peer says no; the session goes on.
     No(SftpErrorKind, String),
-    /// The staged part could not be read.
-    Local(io::Error),
+    /// The staged part could not be read; the session goes on.
+    Local(String),
+    /// Nobody waits for the answer any more.
+    Over,
     /// There is no session, or it is over.
     Broken(String),
     /// There is none, and trying again will not help until somebody does something: in words.
@@ -60,6 +63,7 @@ pub(super) struct Session {
     runtime: Runtime,
     child: Streaming,
     is_over: IsOver,
+    seen: RefCell<Vec<&'static str>>,
 }
 
 impl Session {
@@ -80,7 +84,9 @@ impl Session {
         let options = SftpOptions::new().flush_interval(Duration::ZERO);
         let begun = ask(&runtime, is_over, Sftp::new(writer, Frames::new(reader), options));
         match begun {
-            Ok(sftp) => Ok(Self { sftp, runtime, child, is_over: Arc::clone(is_over) }),
+            Ok(sftp) => {
+                Ok(Self { sftp, runtime, child, is_over: Arc::clone(is_over), seen: RefCell::default() })
+            }
             Err(fault) => {
                 drop(runtime);
                 Err(last_words(child, fault, to))
@@ -98,6 +104,15 @@ impl Session {
         &self.sftp
     }
 
+    /// Whether a side of the dropbox was there when it was first asked for; `look` sees.
+    pub fn has(&self, side: &'static str, look: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+        if !self.seen.borrow().contains(&side) {
+            look()?;
+            self.seen.borrow_mut().push(side);
+        }
+        Ok(())
+    }
+
     /// The session is of no use any more: ends it, and says why in the peer's or ssh's own words.
     pub fn end(self, fault: Fault, to: &Destination) -> Fault {
         let Self { sftp, runtime, child, .. } = self;
@@ -105,24 +120,33 @@ impl Session {
         last_words(child, fault, to)
     }
 
-    /// Writes a file's bytes, several pieces under way at once; `told` hears of each that has arrived.
+    /// Writes a file's bytes, several pieces under way at once; `may` is asked before each goes, `told` hears of each that has
+    /// arrived.
     pub fn write(
         &self,
         path: &str,
         from: &File,
         window: usize,
-        told: &dyn Fn(u64) -> bool,
+        may: &dyn Fn(u64) -> bool,
+        told: &dyn Fn(u64),
     ) -> Result<u64, Fault> {
-        let length = from.metadata().map_err(Fault::Local)?.len();
+        let length = from.metadata().map_err(|e| Fault::Local(e.to_string()))?.len();
         let to = self.ask(self.sftp.options().write(true).create(true).truncate(true).open(path))?;
         let mut under_way: JoinSet<Result<u64, Error>> = JoinSet::new();
         let mut at = 0;
         let mut refused = None;
         while at < length && refused.is_none() || !under_way.is_empty() {
-            while at < length && refused.is_none() && under_way.len() < window {
+            let is_room = at < length && refused.is_none() && under_way.len() < window;
+            if is_room {
                 let count = PIECE.min(length - at);
                 let mut piece = vec![0; usize::try_from(count).unwrap_or(usize::MAX)];
-                from.read_exact_at(&mut piece, at).map_err(Fault::Local)?;
+                if !may(count) {
+                    return Err(Fault::Over);
+                }
+                if let Err(error) = from.read_exact_at(&mut piece, at) {
+                    refused = Some(Fault::Local(error.to_string()));
+                    continue;
+                }
                 let (mut to, offset) = (to.clone(), at);
                 let write = async move {
                     to.seek(io::SeekFrom::Start(offset)).await?;
@@ -133,16 +157,21 @@ impl Session {
                 at += count;
             }
             let arrived = self.ask(async {
-                match under_way.join_next().await {
+                let next = if is_room {
+                    // It goes out before the next one is waited for.
+                    yield_now().await;
+                    under_way.try_join_next()
+                } else {
+                    under_way.join_next().await
+                };
+                match next {
                     Some(Ok(written)) => written,
                     Some(Err(lost)) => Err(io::Error::other(lost).into()),
                     None => Ok(0),
                 }
             });
             match arrived {
-                Ok(count) if refused.is_none() && !told(count) => {
-                    return Err(Fault::Broken("stopped".to_owned()));
-                }
+                Ok(count) if refused.is_none() => told(count),
                 Ok(_) => {}
                 // The others must be heard before anything else is asked.
                 Err(no @ Fault::No(..)) => drop(refused.get_or_insert(no)),
@@ -201,7 +230,7 @@ fn ask<T>(
         for _ in 0..SILENCE.as_millis() / LOOK.as_millis() {
             match timeout(LOOK, &mut request).await {
                 Ok(answer) => return answer.map_err(Fault::of),
-                Err(_) if is_over() => return Err(Fault::Broken("stopped".to_owned())),
+                Err(_) if is_over() => return Err(Fault::Over),
                 Err(_) => {}
             }
         }
@@ -215,7 +244,11 @@ fn ask<T>(
 /// What ssh said at its end, where there is an end to be explained.
 fn last_words(child: Streaming, fault: Fault, to: &Destination) -> Fault {
     let Fault::Broken(why) = fault else { return fault };
-    let said = child.end(LAST_WORDS).map(|output| output.stderr).unwrap_or_default();
+    let said = match child.end(LAST_WORDS) {
+        // What is cut off may have been the line behind which the peer itself can speak.
+        Ok(output) if output.stderr_cut => format!("Authenticated to it\n{}", output.stderr),
+        ended => ended.map(|output| output.stderr).unwrap_or_default(),
+    };
     match refusal(&said) {
         Refusal::Other(said) if said.is_empty() => Fault::Broken(why),
         other @ Refusal::Other(_) => Fault::Broken(other.advice(to)),
@@ -241,6 +274,14 @@ impl Fault {
             // Behind its first failure the library answers everything with its own words.
             Error::BackgroundTaskFailure(_) => Self::Broken("the connection is broken".to_owned()),
             other => Self::Broken(other.to_string()),
+        }
+    }
+
+    /// Why there is no session.
+    pub fn no_session(&self) -> Option<&str> {
+        match self {
+            Self::Broken(why) | Self::Untrusted(why) => Some(why),
+            Self::No(..) | Self::Local(_) | Self::Over => None,
         }
     }
 

@@ -69,6 +69,15 @@ impl Host {
         assert!(status.success(), "zmigrated on {} ended with {status}", self.name);
     }
 
+    /// Lets the daemon read its configuration again, as `svcadm refresh` does.
+    #[track_caller]
+    pub fn refresh(&self) {
+        let heeded = || self.told().matches(" event=refreshed").count();
+        let before = heeded();
+        kill(pid(self.daemon.borrow().as_ref().expect("a daemon")), Signal::SIGHUP).expect("a signal");
+        wait("the configuration to be read", || (heeded() > before).then_some(()));
+    }
+
     /// Ends it as a power failure does.
     pub fn kill(&self) {
         if let Some(mut child) = self.daemon.take() {
@@ -188,7 +197,7 @@ impl Host {
 
     // --- the host itself
 
-    /// Changes a piece of the configuration; before the daemon is started.
+    /// Changes a piece of the configuration; before the daemon is started, or told to read it again.
     pub fn configure(&self, from: &str, to: &str) {
         let text = fs::read_to_string(self.config()).expect("the configuration");
         assert!(text.contains(from), "the configuration has no {from:?}");

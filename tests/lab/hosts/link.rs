@@ -17,7 +17,7 @@ pub enum Change {
     Dumb,
     /// As fast as can be, nothing lost
     Join,
-    /// At most so many megabits a second, in each direction
+    /// At most so many megabits a second to the host; what comes from it is not held back
     Slow {
         /// Megabits a second
         mbit: u32,
@@ -83,7 +83,7 @@ impl Switch {
         }
     }
 
-    /// tbf holds back what leaves the port, to the host; what comes from it is held back at its own end.
+    /// tbf holds back what leaves the port, which is what goes to the host: there all images go.
     fn slow(&self, host: &str, mbit: u32) -> Result<()> {
         let rate = format!("{mbit}mbit");
         self.tc(&[

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::process::{Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -63,9 +64,21 @@ fn nothing_written(stage: &mut Stage) -> Result<()> {
 
 fn no_link(stage: &mut Stage) -> Result<()> {
     allowed(stage)?;
-    refused(stage, "symlink /etc/passwd /in/.link\nget /in/.link /tmp/should-not-be-here\n")?;
-    sftp(stage, "-rm /in/.link\n")?;
-    ensure!(!fs::exists("/tmp/should-not-be-here")?, "a file has come");
+    refused(stage, "symlink /etc/passwd /in/.link\n")?;
+    // One that lies there all the same leads somewhere inside; the same outside leads nowhere.
+    let link = stage.hosts[1].scratch().join("zmigrate/dropbox").join(HOSTS[0]).join("in/.link");
+    let came = stage.dir.join("came-by-the-link");
+    let get = format!("get /in/.link {}\n", came.display());
+    symlink("/in", &link)?;
+    let inside = sftp(stage, "ls /in/.link\n");
+    fs::remove_file(&link)?;
+    symlink("/etc/passwd", &link)?;
+    let outside = refused(stage, &get);
+    fs::remove_file(&link)?;
+    let inside = inside?;
+    ensure!(inside.status.success(), "no link is followed, so nothing is shown: {}", said(&inside));
+    outside?;
+    ensure!(!came.exists(), "a file has come");
     Ok(())
 }
 

@@ -9,6 +9,8 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use crate::disk;
+
 const OK: u32 = 0;
 const EOF: u32 = 1;
 const NO_SUCH_FILE: u32 = 2;
@@ -25,10 +27,12 @@ enum Open {
     Dir(ReadDir),
 }
 
-/// Serves until stdin ends. Nothing can be written while `full` is there.
-pub fn serve(root: &Path, full: &Path) -> Result<()> {
+/// Serves until stdin ends. In `state`, the host's: nothing can be written while `disk-full` is there; each file that came whole is
+/// a line of `arrived.log`; when one has come whose name ends as `breaks-behind` says, the connection breaks before the answer, and when
+/// `breaks-at-the-end` is there, it breaks before a folder is removed.
+pub fn serve(root: &Path, state: &Path) -> Result<()> {
     let (mut from, mut to) = (io::stdin().lock(), io::stdout().lock());
-    let mut server = Server { root, full, open: HashMap::new(), last: 0 };
+    let mut server = Server { root, state, full: state.join("disk-full"), open: HashMap::new(), last: 0 };
     loop {
         let mut head = [0; 4];
         match from.read_exact(&mut head) {
@@ -115,7 +119,8 @@ impl Reply {
 
 struct Server<'a> {
     root: &'a Path,
-    full: &'a Path,
+    state: &'a Path,
+    full: PathBuf,
     open: HashMap<u32, Open>,
     last: u32,
 }
@@ -194,14 +199,23 @@ impl Server<'_> {
             12 => self.names(handle(packet)?, id, reply),
             13 => fs::remove_file(self.path(packet.text()?)),
             14 => fs::DirBuilder::new().mode(0o700).create(self.path(packet.text()?)),
-            15 => fs::remove_dir(self.path(packet.text()?)),
+            15 => {
+                let breaks = self.state.join("breaks-at-the-end");
+                if breaks.exists() {
+                    broken(&breaks)?;
+                }
+                fs::remove_dir(self.path(packet.text()?))
+            }
             18 => {
                 let (from, to) = (self.path(packet.text()?), self.path(packet.text()?));
                 if to.exists() { Err(io::ErrorKind::AlreadyExists.into()) } else { fs::rename(from, to) }
             }
             200 => match packet.text()? {
                 "posix-rename@openssh.com" => {
-                    fs::rename(self.path(packet.text()?), self.path(packet.text()?))
+                    let (from, to) = (self.path(packet.text()?), self.path(packet.text()?));
+                    let renamed = fs::rename(from, &to);
+                    self.arrived(&to)?;
+                    renamed
                 }
                 "fsync@openssh.com" => self.file(handle(packet)?).and_then(File::sync_all),
                 "limits@openssh.com" => {
@@ -221,6 +235,17 @@ impl Server<'_> {
             },
             _ => Err(io::ErrorKind::Unsupported.into()),
         })
+    }
+
+    /// A file has its name.
+    fn arrived(&self, file: &Path) -> Result<()> {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        disk::append(&self.state.join("arrived.log"), &name)?;
+        let breaks = self.state.join("breaks-behind");
+        if fs::read_to_string(&breaks).is_ok_and(|end| name.ends_with(&end)) {
+            return broken(&breaks);
+        }
+        Ok(())
     }
 
     /// Below the root, whatever the path says: `..` goes no higher, as in a chroot.
@@ -262,6 +287,12 @@ impl Server<'_> {
         }
         Ok(())
     }
+}
+
+/// Once.
+fn broken(why: &Path) -> Result<()> {
+    fs::remove_file(why)?;
+    bail!("client_loop: send disconnect: Broken pipe")
 }
 
 fn handle(packet: &mut Packet<'_>) -> Result<u32> {

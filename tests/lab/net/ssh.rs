@@ -54,6 +54,6 @@ pub fn main(host: &Host, args: &[String]) -> Result<i32> {
         std::process::exit(FAILED);
     });
     let root = peer.file("export/scratch/zmigrate/dropbox").join(host.name());
-    sftp::serve(&root, &peer.state_dir().join("disk-full"))?;
+    sftp::serve(&root, &peer.state_dir())?;
     Ok(0)
 }
