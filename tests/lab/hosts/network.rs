@@ -78,11 +78,6 @@ impl Network {
         loghost::outcomes(&self.log_dir(), job)
     }
 
-    /// The log host's file.
-    pub fn messages(&self) -> PathBuf {
-        loghost::messages(&self.log_dir())
-    }
-
     fn log_dir(&self) -> PathBuf {
         self.dir.join("loghost/sys/log")
     }
