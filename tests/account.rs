@@ -242,15 +242,22 @@ fn check_says_what_sshd_would_refuse_and_sshd_does_refuse_it() {
         return;
     };
     let sshd = inside.ready();
+    // It answers what is put where it looks.
+    let mut daemon = inside.daemon();
+    daemon.wait_told("event=ready");
     inside.assert_checked(&[]);
     sshd.lets_in(true);
     let chmod = |path: &str, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let dropbox = "/srv/zmigrate/dropbox/zhost1";
+    let out = &format!("{dropbox}/out") as &str;
     let (no_root, no_key) = ("127.0.0.1:/ can't be reached: ", "on 127.0.0.1 does not let us in ");
+    let no_way = "permission denied over there";
     for (path, wrong, right, sender_says) in [
         ("/srv", 0o1777, 0o755, no_root),
         ("/srv/zmigrate", 0o775, 0o755, no_root),
         (dropbox, 0o757, 0o755, no_root),
+        (dropbox, 0o700, 0o755, no_way),
+        (out, 0o700, 0o755, no_way),
         ("/etc/opt/zmigrate/keys", 0o777, 0o755, no_key),
         ("/etc/opt/zmigrate/keys", 0o700, 0o755, no_key),
     ] {
