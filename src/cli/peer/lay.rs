@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::cli::context::Context;
 use crate::cli::shown::clean;
 
-use crate::cmd::{Argv, Programs, shadow, ssh_config, useradd};
+use crate::cmd::{Argv, Programs, known_hosts, shadow, useradd};
 use crate::config::Config;
 use crate::job::name::{Bytes, DatasetName, HostName};
 use crate::spool::durable;
@@ -113,8 +113,8 @@ impl Lay<'_> {
 
     /// Known already, for all users?
     fn host_key(&self, address: &str) -> Option<Laid> {
-        let file = Path::new(piece::KNOWN_HOSTS);
-        let found = file.is_file() && self.programs.ok(&ssh_config::find(address, file)).is_ok();
+        let file = Path::new(known_hosts::FILE);
+        let found = file.is_file() && self.programs.ok(&known_hosts::find(address, file)).is_ok();
         found.then(|| Laid::WasThere { what: format!("host key of {address} in {}", file.display()) })
     }
 

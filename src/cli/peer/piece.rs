@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cmd::ssh_keygen::PublicKey;
-use crate::cmd::{Argv, ssh_keygen, useradd, zfs};
+use crate::cmd::{Argv, known_hosts, ssh_keygen, useradd, zfs};
 use crate::job::name::{Bytes, DatasetName};
 use crate::job::units;
 
@@ -32,9 +32,6 @@ pub enum Piece {
     /// Receiving: `[accept.NAME]`.
     AcceptSection { datasets: Vec<String>, zonepaths: Vec<String> },
 }
-
-/// Where ssh looks for host keys for all users, root's daemon among them.
-pub const KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
 
 /// How a person does it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -78,11 +75,10 @@ impl Piece {
                 vec![
                     How::Note(format!(
                         "run this on {peer} itself (over the network anybody could answer), and append the line that it \
-                         prints to /etc/ssh/ssh_known_hosts on {host}"
+                         prints to {} on {host}",
+                        known_hosts::FILE
                     )),
-                    How::Run(vec![format!(
-                        "echo \"{address} $(cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub)\""
-                    )]),
+                    How::Run(vec![known_hosts::print_line(address, "")]),
                 ],
             ),
             Piece::PeerSection { address } => {
