@@ -286,6 +286,46 @@ fn check_says_what_sshd_would_refuse_and_sshd_does_refuse_it() {
 }
 
 #[test]
+fn a_block_that_sshd_would_not_heed_is_not_put_into_its_configuration() {
+    let Some(inside) = Inside::or_run("a_block_that_sshd_would_not_heed_is_not_put_into_its_configuration")
+    else {
+        return;
+    };
+    inside.prepare();
+    let file = Path::new("/etc/ssh/sshd_config");
+    let right = fs::read_to_string(file).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o640)).unwrap();
+    for (text, became, words) in [
+        (right.replace("Subsystem", "#Subsystem"), "failed", "there is no `Subsystem sftp internal-sftp`"),
+        (format!("{right}Match User *\n    PermitTTY yes"), "failed", "PermitTTY is yes, not no"),
+        (format!("{right}No such keyword\n"), "failed", "Bad configuration option: No"),
+        (
+            format!("{right}Match User zmigrate-zhost1\n    PermitTTY no\n"),
+            "differs",
+            "ChrootDirectory is none",
+        ),
+    ] {
+        fs::write(file, &text).unwrap();
+        let said = inside.peer_write();
+        assert_eq!((said.status, said.became()[4].as_str()), (1, became), "{}", said.out);
+        assert!(said.out.contains(words), "{words}: {}", said.out);
+        assert_eq!(fs::read_to_string(file).unwrap(), text);
+        assert!(!Path::new("/etc/ssh/sshd_config.zmigrate").exists());
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+    fs::rename(file, "/etc/ssh/elsewhere").unwrap();
+    symlink("elsewhere", file).unwrap();
+    fs::write(file, &right).unwrap();
+    let said = inside.peer_write();
+    assert!(
+        said.out.contains("/etc/ssh/sshd_config is a link, which is not written through"),
+        "{}",
+        said.out
+    );
+    assert_eq!(fs::read_to_string(file).unwrap(), right);
+}
+
+#[test]
 fn peer_write_may_be_repeated_and_the_daemon_takes_what_the_account_puts() {
     let Some(inside) =
         Inside::or_run("peer_write_may_be_repeated_and_the_daemon_takes_what_the_account_puts")
@@ -295,11 +335,9 @@ fn peer_write_may_be_repeated_and_the_daemon_takes_what_the_account_puts() {
     let sshd = inside.ready();
     let again = inside.peer_write();
     assert_eq!(again.status, 0, "{}", again.out);
-    let json: serde_json::Value = serde_json::from_str(&again.out).unwrap();
-    let became: Vec<_> = json["laid"].as_array().unwrap().iter().map(|laid| laid["became"].clone()).collect();
     // No ZFS in here: the dataset is left to the administrator.
     assert_eq!(
-        became,
+        again.became(),
         ["was-there", "left", "was-there", "was-there", "was-there", "was-there"],
         "{}",
         again.out

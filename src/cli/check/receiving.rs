@@ -204,7 +204,12 @@ fn confined(context: &Context, what: &str, side: &Side) -> Vec<Finding> {
         let says = format!("no sshd found: nobody can say how it would treat {account}");
         return vec![Finding::warn(what, says, "add its directory to [commands] path, or install it")];
     }
-    let effective = match crate::cmd::sshd::effective(&programs, &account, side.peer.as_str()) {
+    let effective = match crate::cmd::sshd::effective(
+        &programs,
+        crate::cmd::sshd::FILE.as_ref(),
+        &account,
+        side.peer.as_str(),
+    ) {
         Ok(effective) => effective,
         Err(error) => return vec![Finding::fault(what, error.to_string(), "see sshd -t, as root")],
     };

@@ -3,8 +3,9 @@
 //!
 //! What is printed comes from pure functions over the configuration; what is written is in `lay`. Guarantees: it
 //! acts on this host alone; what is there and differs is told and left as it is; what it can't do, and what is an
-//! administrator's to decide (sshd's configuration, where zones may land), it says. It may be repeated.
+//! administrator's to decide (a host key, where zones may land), it says. It may be repeated.
 
+mod confine;
 pub mod dataset;
 mod lay;
 mod piece;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cmd::ssh_keygen::PublicKey;
-use crate::cmd::{Argv, known_hosts, ssh_keygen, useradd, zfs};
+use crate::cmd::{self, Argv, known_hosts, ssh_keygen, useradd, zfs};
 use crate::job::name::{Bytes, DatasetName};
 use crate::job::units;
 
@@ -124,7 +124,7 @@ impl Piece {
             Piece::Sshd => shown(
                 format!("sshd lets {account} do nothing but SFTP in its dropbox"),
                 vec![
-                    append("/etc/ssh/sshd_config".as_ref(), sshd::block(side)),
+                    append(cmd::sshd::FILE.as_ref(), sshd::block(side)),
                     How::Note(
                         "a Match block goes on to the next one or the file's end: put it behind everything else".to_owned(),
                     ),
