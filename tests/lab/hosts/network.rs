@@ -52,11 +52,10 @@ impl Network {
             places.insert(place.name.clone(), place.keeper());
             parts.push(Parts::at(place, &host.root, HOSTS[1 - index]));
         }
-        let sys: Vec<(&str, &Path)> =
-            parts.iter().map(|parts| (parts.place.name.as_str(), parts.sys.as_path())).collect();
-        sshd::configure(&sys)?;
+        let parts: [Parts; 2] = parts.try_into().map_err(|_| anyhow::anyhow!("two hosts"))?;
+        sshd::configure(hosts, &parts)?;
         disk::store(&dir.join("places.json"), &places)?;
-        Ok((network, parts.try_into().map_err(|_| anyhow::anyhow!("two hosts"))?))
+        Ok((network, parts))
     }
 
     /// Starts the log host's daemon.
