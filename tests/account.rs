@@ -26,6 +26,10 @@ fn golden(name: &str, args: &[&str]) {
     let host = Host::new("zhost1", "/export/scratch/zmigrate");
     let said = host.peer(args);
     let out = said.out.replace(host.dir().to_str().unwrap(), "/etc/opt/zmigrate");
+    // The machine's own, where it has one.
+    let key = fs::read_to_string("/etc/ssh/ssh_host_ed25519_key.pub").unwrap_or_default();
+    let bare: Vec<&str> = key.split_whitespace().take(2).collect();
+    let out = out.replace(&format!(" --host-key '{}'", bare.join(" ")), "");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/peer").join(name);
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&file, &out).unwrap();
@@ -283,6 +287,30 @@ fn check_says_what_sshd_would_refuse_and_sshd_does_refuse_it() {
     inside.shell("usermod -p NP zmigrate-zhost1");
     inside.shell("sed -i 's/DisableForwarding yes/DisableForwarding no/; s/AllowTcpForwarding no/AllowTcpForwarding yes/' /etc/ssh/sshd_config");
     inside.assert_checked(&["AllowTcpForwarding is yes, not no"]);
+}
+
+#[test]
+fn a_host_key_that_is_given_is_made_known_once_and_another_one_is_told() {
+    let test = "a_host_key_that_is_given_is_made_known_once_and_another_one_is_told";
+    let Some(inside) = Inside::or_run(test) else { return };
+    inside.prepare();
+    inside.shell("rm -f /etc/ssh/ssh_known_hosts; cp \"$0\"/host.pub /etc/ssh/ssh_host_ed25519_key.pub");
+    // The other side's command has it, as this one's host key.
+    let said = inside.peer(&["--role", "receive", "--key", KEY]);
+    let key = said.out.split(" --host-key '").nth(1).unwrap().split('\'').next().unwrap();
+    let send = |key: &str| inside.peer(&["--role", "send", "--write", "--json", "--host-key", key]);
+    assert_eq!(send(key).became(), ["done", "done", "done"]);
+    let known = fs::read_to_string("/etc/ssh/ssh_known_hosts").unwrap();
+    assert_eq!(known, format!("zhost1 {key}\n"));
+    assert_eq!(send(key).became(), ["was-there"; 3]);
+    let other = send(KEY);
+    assert_eq!(other.became()[1], "differs");
+    assert!(other.out.contains("ssh-keygen -f /etc/ssh/ssh_known_hosts -R zhost1"), "{}", other.out);
+    assert_eq!(fs::read_to_string("/etc/ssh/ssh_known_hosts").unwrap(), known);
+    // Behind what else is there.
+    fs::write("/etc/ssh/ssh_known_hosts", format!("web {KEY}")).unwrap();
+    assert_eq!(send(key).became()[1], "done");
+    assert_eq!(fs::read_to_string("/etc/ssh/ssh_known_hosts").unwrap(), format!("web {KEY}\nzhost1 {key}\n"));
 }
 
 #[test]

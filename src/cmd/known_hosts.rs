@@ -7,6 +7,9 @@ use super::Argv;
 /// Where ssh looks for the host keys of all users, root's daemon among them.
 pub const FILE: &str = "/etc/ssh/ssh_known_hosts";
 
+/// This host's own key, for others to know it by.
+pub const OWN_KEY: &str = "/etc/ssh/ssh_host_ed25519_key.pub";
+
 /// The command that prints a host's line for a file of known hosts. It is for that host itself: over the network, by
 /// `ssh-keyscan`, whoever stands between would answer, and behind a jump host nobody. `name` is the host as ssh looks for
 /// it, `kind` its key's, such as `ED25519`. Without a quotation mark, which a line of syslog would show escaped.
@@ -18,6 +21,11 @@ pub fn print_line(name: &str, kind: &str) -> String {
 /// Whether `host` is in a file of known hosts, hashed names included: exit status 0, 1 without it.
 pub fn find(host: &str, file: &Path) -> Argv {
     Argv::new("ssh-keygen").args(["-F", host, "-f", &file.display().to_string()])
+}
+
+/// Takes the keys of `host` out of a file of known hosts.
+pub fn remove(host: &str, file: &Path) -> Argv {
+    Argv::new("ssh-keygen").args(["-f", &file.display().to_string(), "-R", host])
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! ssh says why on stderr, in words for people; exit status 255 stands for all of it. The words are those of OpenSSH. With `-v`,
 //! which costs a few lines a login, it also shows the fingerprint of a key that it does not know.
 
-use super::argv::quoted;
 use super::{Argv, known_hosts};
 
 /// How a peer's ssh is addressed.
@@ -174,11 +173,10 @@ impl Refusal {
                 key.add(file),
             ),
             Self::ChangedKey(key) => format!(
-                "{} shows another ssh host key than before, {}: it was installed anew, or somebody stands between; if it is right: here `ssh-keygen -f {} -R {}`, then {}",
+                "{} shows another ssh host key than before, {}: it was installed anew, or somebody stands between; if it is right: here `{}`, then {}",
                 key.host,
                 key.shown(),
-                key.against.as_deref().map_or_else(|| file.to_owned(), quoted),
-                quoted(&key.host),
+                known_hosts::remove(&key.host, key.against.as_deref().unwrap_or(file).as_ref()),
                 key.add(file),
             ),
             Self::NoLogin(said) => format!(

@@ -95,9 +95,13 @@ impl Inside {
 
     pub fn peer_write(&self) -> Said {
         let key = fs::read_to_string(self.dir.join("key.pub")).unwrap();
-        let args = ["peer", "zhost1", "--role", "receive", "--write", "--json", "--key", &key];
+        let args = ["--role", "receive", "--write", "--json", "--key", &key];
         let places = ["--dataset", "data/zones", "--zonepath", "/export/zones"];
-        zmigrate(Path::new(CONFIG), &[&args[..], &places[..]].concat())
+        self.peer(&[&args[..], &places[..]].concat())
+    }
+
+    pub fn peer(&self, args: &[&str]) -> Said {
+        zmigrate(Path::new(CONFIG), &[&["peer", "zhost1"], args].concat())
     }
 
     /// Runs a line of shell; `$0` is the test's directory.

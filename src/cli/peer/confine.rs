@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::lay::{Laid, Why, at, differs, made, replace, was_there};
+use super::lay::{Laid, Why, at, differs, made, replace, was_there, whole_lines};
 use super::side::Side;
 use super::sshd;
 use crate::cmd::Programs;
@@ -33,8 +33,7 @@ pub fn confine(programs: &Programs, side: &Side) -> Result<Option<Laid>, Why> {
         let found = found.join("; ");
         return differs(format!("{FILE} has a block for {account} that does not confine it: {found}"));
     }
-    let gap = if old.ends_with('\n') || old.is_empty() { "\n" } else { "\n\n" };
-    let new = format!("{old}{gap}{}", sshd::block(side));
+    let new = format!("{}\n{}", whole_lines(&old), sshd::block(side));
     let left = tried(programs, &new, side)?;
     if !left.is_empty() {
         return Err(format!("with its block, too, sshd would not confine {account}: {}", left.join("; ")));

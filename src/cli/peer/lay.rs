@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::shown::clean;
+use crate::cmd::ssh_keygen::PublicKey;
 use crate::cmd::{self, Argv, Programs, known_hosts, shadow, useradd};
 use crate::config::Config;
 use crate::job::name::{Bytes, DatasetName, HostName};
@@ -74,7 +75,7 @@ impl Lay<'_> {
     pub fn piece(&self, piece: &Piece) -> Laid {
         let done = match piece {
             Piece::Key => self.key(),
-            Piece::HostKey { address } => Ok(self.host_key(address)),
+            Piece::HostKey { address, key } => self.host_key(address, key.as_ref()),
             Piece::PeerSection { address } => {
                 self.section("peer", &piece::peer_section(self.side, address), |config, peer| {
                     config.peers.get(peer).cloned()
@@ -114,11 +115,32 @@ impl Lay<'_> {
         made(what)
     }
 
-    /// Known already, for all users?
-    fn host_key(&self, address: &str) -> Option<Laid> {
+    /// Known already, for all users? If not, and it was given, it is now.
+    fn host_key(&self, address: &str, key: Option<&PublicKey>) -> Result<Option<Laid>, Why> {
         let file = Path::new(known_hosts::FILE);
-        let found = file.is_file() && self.programs.ok(&known_hosts::find(address, file)).is_ok();
-        found.then(|| Laid::WasThere { what: format!("host key of {address} in {}", file.display()) })
+        let what = format!("host key of {address} in {}", file.display());
+        if file.is_file()
+            && let Ok(found) = self.programs.ok(&known_hosts::find(address, file))
+        {
+            if key.is_some_and(|key| !found.stdout.contains(key.bare())) {
+                let remove = known_hosts::remove(address, file);
+                return differs(format!(
+                    "{what} is another one; if {} was installed anew: {remove}",
+                    self.side.peer
+                ));
+            }
+            return was_there(what);
+        }
+        let Some(key) = key else { return Ok(None) };
+        let line = piece::host_key_line(address, key);
+        match fs::read_to_string(file) {
+            Ok(old) => replace(file, &format!("{}{line}", whole_lines(&old)))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                durable::write(file, line.as_bytes()).map_err(|error| error.to_string())?;
+            }
+            Err(error) => return Err(at(file, &error)),
+        }
+        made(what)
     }
 
     fn account(&self) -> Result<Option<Laid>, Why> {
@@ -259,8 +281,7 @@ impl Lay<'_> {
             return if same { was_there(what) } else { differs(format!("{what} says something else")) };
         }
         let old = fs::read_to_string(file).map_err(|error| at(file, &error))?;
-        let gap = if old.ends_with('\n') || old.is_empty() { "\n" } else { "\n\n" };
-        let new = format!("{old}{gap}{section}");
+        let new = format!("{}\n{section}", whole_lines(&old));
         // What would not be read again is not written.
         read(&new)?;
         replace(file, &new)?;
@@ -270,6 +291,12 @@ impl Lay<'_> {
     fn run(&self, argv: &Argv) -> Result<(), Why> {
         self.programs.ok(argv).map(drop).map_err(|error| error.to_string())
     }
+}
+
+/// A text to whose end a line can be put.
+pub(super) fn whole_lines(text: &str) -> String {
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    format!("{text}{end}")
 }
 
 /// Puts another text into a file, whole or not at all; owner and mode stay.

@@ -16,7 +16,7 @@ pub enum Piece {
     /// Sending: our key for the peer.
     Key,
     /// Sending: the peer's host key, known under this address.
-    HostKey { address: String },
+    HostKey { address: String, key: Option<PublicKey> },
     /// Sending: `[peer.NAME]`.
     PeerSection { address: String },
     /// Receiving: the account by which the peer logs in.
@@ -55,9 +55,10 @@ pub struct Shown {
 }
 
 /// What the sender of two hosts needs.
-pub fn sending(address: &str) -> Vec<Piece> {
+pub fn sending(address: &str, host_key: Option<PublicKey>) -> Vec<Piece> {
     let address = address.to_owned();
-    vec![Piece::Key, Piece::HostKey { address: address.clone() }, Piece::PeerSection { address }]
+    let host_key = Piece::HostKey { address: address.clone(), key: host_key };
+    vec![Piece::Key, host_key, Piece::PeerSection { address }]
 }
 
 impl Piece {
@@ -70,9 +71,11 @@ impl Piece {
                 format!("a key by which {host} logs in at {peer}, root's alone"),
                 vec![How::Run(vec![keygen(side).to_string()])],
             ),
-            Piece::HostKey { address } => shown(
+            Piece::HostKey { address, key } => shown(
                 format!("{peer}'s host key, so that {host} knows whom it talks to"),
-                vec![
+                match key {
+                    Some(key) => vec![append(known_hosts::FILE.as_ref(), host_key_line(address, key))],
+                    None => vec![
                     How::Note(format!(
                         "run this on {peer} itself (over the network anybody could answer), and append the line that it \
                          prints to {} on {host}",
@@ -80,6 +83,7 @@ impl Piece {
                     )),
                     How::Run(vec![known_hosts::print_line(address, "")]),
                 ],
+                },
             ),
             Piece::PeerSection { address } => {
                 shown(format!("{host} may send zones to {peer}"), vec![append(&side.config, peer_section(side, address))])
@@ -157,6 +161,11 @@ pub fn keygen(side: &Side) -> Argv {
 pub fn comment(side: &Side) -> String {
     // A colon would end the field.
     format!("zmigrate for {}", side.peer)
+}
+
+/// The line of known_hosts.
+pub fn host_key_line(address: &str, key: &PublicKey) -> String {
+    format!("{address} {}\n", key.bare())
 }
 
 /// The line of authorized_keys. `restrict`: no forwarding and no terminal, whatever sshd_config says.
