@@ -26,6 +26,10 @@ fn golden(name: &str, args: &[&str]) {
     let host = Host::new("zhost1", "/export/scratch/zmigrate");
     let said = host.peer(args);
     let out = said.out.replace(host.dir().to_str().unwrap(), "/etc/opt/zmigrate");
+    // The machine's own, where it has one.
+    let key = fs::read_to_string("/etc/ssh/ssh_host_ed25519_key.pub").unwrap_or_default();
+    let bare: Vec<&str> = key.split_whitespace().take(2).collect();
+    let out = out.replace(&format!(" --host-key '{}'", bare.join(" ")), "");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/peer").join(name);
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&file, &out).unwrap();
@@ -242,15 +246,22 @@ fn check_says_what_sshd_would_refuse_and_sshd_does_refuse_it() {
         return;
     };
     let sshd = inside.ready();
+    // It answers what is put where it looks.
+    let mut daemon = inside.daemon();
+    daemon.wait_told("event=ready");
     inside.assert_checked(&[]);
     sshd.lets_in(true);
     let chmod = |path: &str, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let dropbox = "/srv/zmigrate/dropbox/zhost1";
+    let out = &format!("{dropbox}/out") as &str;
     let (no_root, no_key) = ("127.0.0.1:/ can't be reached: ", "on 127.0.0.1 does not let us in ");
+    let no_way = "permission denied over there";
     for (path, wrong, right, sender_says) in [
         ("/srv", 0o1777, 0o755, no_root),
         ("/srv/zmigrate", 0o775, 0o755, no_root),
         (dropbox, 0o757, 0o755, no_root),
+        (dropbox, 0o700, 0o755, no_way),
+        (out, 0o700, 0o755, no_way),
         ("/etc/opt/zmigrate/keys", 0o777, 0o755, no_key),
         ("/etc/opt/zmigrate/keys", 0o700, 0o755, no_key),
     ] {
@@ -279,6 +290,70 @@ fn check_says_what_sshd_would_refuse_and_sshd_does_refuse_it() {
 }
 
 #[test]
+fn a_host_key_that_is_given_is_made_known_once_and_another_one_is_told() {
+    let test = "a_host_key_that_is_given_is_made_known_once_and_another_one_is_told";
+    let Some(inside) = Inside::or_run(test) else { return };
+    inside.prepare();
+    inside.shell("rm -f /etc/ssh/ssh_known_hosts; cp \"$0\"/host.pub /etc/ssh/ssh_host_ed25519_key.pub");
+    // The other side's command has it, as this one's host key.
+    let said = inside.peer(&["--role", "receive", "--key", KEY]);
+    let key = said.out.split(" --host-key '").nth(1).unwrap().split('\'').next().unwrap();
+    let send = |key: &str| inside.peer(&["--role", "send", "--write", "--json", "--host-key", key]);
+    assert_eq!(send(key).became(), ["done", "done", "done"]);
+    let known = fs::read_to_string("/etc/ssh/ssh_known_hosts").unwrap();
+    assert_eq!(known, format!("zhost1 {key}\n"));
+    assert_eq!(send(key).became(), ["was-there"; 3]);
+    let other = send(KEY);
+    assert_eq!(other.became()[1], "differs");
+    assert!(other.out.contains("ssh-keygen -f /etc/ssh/ssh_known_hosts -R zhost1"), "{}", other.out);
+    assert_eq!(fs::read_to_string("/etc/ssh/ssh_known_hosts").unwrap(), known);
+    // Behind what else is there.
+    fs::write("/etc/ssh/ssh_known_hosts", format!("web {KEY}")).unwrap();
+    assert_eq!(send(key).became()[1], "done");
+    assert_eq!(fs::read_to_string("/etc/ssh/ssh_known_hosts").unwrap(), format!("web {KEY}\nzhost1 {key}\n"));
+}
+
+#[test]
+fn a_block_that_sshd_would_not_heed_is_not_put_into_its_configuration() {
+    let Some(inside) = Inside::or_run("a_block_that_sshd_would_not_heed_is_not_put_into_its_configuration")
+    else {
+        return;
+    };
+    inside.prepare();
+    let file = Path::new("/etc/ssh/sshd_config");
+    let right = fs::read_to_string(file).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o640)).unwrap();
+    for (text, became, words) in [
+        (right.replace("Subsystem", "#Subsystem"), "failed", "there is no `Subsystem sftp internal-sftp`"),
+        (format!("{right}Match User *\n    PermitTTY yes"), "failed", "PermitTTY is yes, not no"),
+        (format!("{right}No such keyword\n"), "failed", "Bad configuration option: No"),
+        (
+            format!("{right}Match User zmigrate-zhost1\n    PermitTTY no\n"),
+            "differs",
+            "ChrootDirectory is none",
+        ),
+    ] {
+        fs::write(file, &text).unwrap();
+        let said = inside.peer_write();
+        assert_eq!((said.status, said.became()[4].as_str()), (1, became), "{}", said.out);
+        assert!(said.out.contains(words), "{words}: {}", said.out);
+        assert_eq!(fs::read_to_string(file).unwrap(), text);
+        assert!(!Path::new("/etc/ssh/sshd_config.zmigrate").exists());
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+    fs::rename(file, "/etc/ssh/elsewhere").unwrap();
+    symlink("elsewhere", file).unwrap();
+    fs::write(file, &right).unwrap();
+    let said = inside.peer_write();
+    assert!(
+        said.out.contains("/etc/ssh/sshd_config is a link, which is not written through"),
+        "{}",
+        said.out
+    );
+    assert_eq!(fs::read_to_string(file).unwrap(), right);
+}
+
+#[test]
 fn peer_write_may_be_repeated_and_the_daemon_takes_what_the_account_puts() {
     let Some(inside) =
         Inside::or_run("peer_write_may_be_repeated_and_the_daemon_takes_what_the_account_puts")
@@ -288,11 +363,9 @@ fn peer_write_may_be_repeated_and_the_daemon_takes_what_the_account_puts() {
     let sshd = inside.ready();
     let again = inside.peer_write();
     assert_eq!(again.status, 0, "{}", again.out);
-    let json: serde_json::Value = serde_json::from_str(&again.out).unwrap();
-    let became: Vec<_> = json["laid"].as_array().unwrap().iter().map(|laid| laid["became"].clone()).collect();
     // No ZFS in here: the dataset is left to the administrator.
     assert_eq!(
-        became,
+        again.became(),
         ["was-there", "left", "was-there", "was-there", "was-there", "was-there"],
         "{}",
         again.out

@@ -27,7 +27,8 @@ use zmigrate::log::{Ending, Outcome};
 use zmigrate::{cli, job};
 
 /// Pages of others that ours refer to, by illumos's and Solaris 11.4's sections.
-const OTHERS: [&str; 27] = [
+const OTHERS: [&str; 28] = [
+    "acl.7",
     "attributes.7",
     "auths.1",
     "cat.1",

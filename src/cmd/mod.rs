@@ -12,6 +12,7 @@ pub mod contract;
 mod drain;
 pub mod getent;
 pub mod ifconfig;
+pub mod known_hosts;
 pub mod mount;
 pub mod netstat;
 pub mod output;

@@ -3,7 +3,7 @@
 //! Every child gets the same clean room: the program is looked up on the configured path and nowhere else,
 //! the environment is `LC_ALL=C` and that path, the directory is `/`, stdin is `/dev/null`, stdout and stderr
 //! are always open pipes (zfs-fuse hangs for ever on a closed descriptor), and the child leads a process
-//! group of its own, so that a deadline ends its children as well, and begins a process
+//! group of its own (a dialogue a session), so that a deadline ends its children as well, and begins a process
 //! [`contract`](super::contract), so that it is never the service's. Output is bounded. A command that is over its
 //! time is killed and that is what the error says; whether its effect took place is for the caller to look at.
 //!
@@ -136,7 +136,8 @@ impl Programs {
     }
 
     /// Starts a command whose stdin and stdout are both the caller's (`ssh -s HOST sftp`), with the variable `kept` of our own
-    /// environment, if it is set. It has no deadline: see [`Streaming::killer`].
+    /// environment, if it is set. It leads a session, which has no terminal: `ssh` asks nothing by itself, but one that it starts for
+    /// a jump host does not get its options (ssh(1), -J), and would ask there. No deadline: see [`Streaming::killer`].
     ///
     /// # Errors
     /// `NotFound` or `Spawn`.
@@ -179,8 +180,13 @@ impl Programs {
             .current_dir("/")
             .stdin(stdin)
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
+            .stderr(Stdio::piped());
+        if kept.is_none() {
+            command.process_group(0);
+        } else {
+            // SAFETY: between fork and exec setsid(2) may be called, and nothing else is done there.
+            unsafe { command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(Into::into)) };
+        }
         Contract::start(&mut command, terms, self.keep.as_deref().map(|dir| (dir, argv)))
             .map(|(child, contract)| Living::new(child, contract))
             .map_err(|source| RunError::Spawn { argv: argv.clone(), source })
@@ -424,6 +430,17 @@ mod tests {
         talking.take_stdout().unwrap().read_exact(&mut [0; 6]).unwrap();
         let output = talking.end(Duration::from_millis(100)).unwrap();
         assert_eq!((output.status, output.stderr.as_str()), (Status::Signal(9), "no\n"));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_dialogue_leads_a_session_and_so_has_no_terminal_to_ask_on() {
+        let argv = Argv::new("cut").args(["-d ", "-f1,6", "/proc/self/stat"]);
+        let mut talking = programs().spawn_dialogue(&argv, "X").unwrap();
+        let mut text = String::new();
+        talking.take_stdout().unwrap().read_to_string(&mut text).unwrap();
+        let (process, session) = text.trim().split_once(' ').unwrap();
+        assert_eq!(process, session);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! ssh says why on stderr, in words for people; exit status 255 stands for all of it. The words are those of OpenSSH. With `-v`,
 //! which costs a few lines a login, it also shows the fingerprint of a key that it does not know.
 
-use super::Argv;
+use super::{Argv, known_hosts};
 
 /// How a peer's ssh is addressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Destination {
             let files = key.eq_ignore_ascii_case(KEY).then(|| value.trim_start_matches([' ', '=']))?;
             files.split_whitespace().next()
         };
-        self.options.iter().find_map(|option| file(option)).unwrap_or("/etc/ssh/ssh_known_hosts")
+        self.options.iter().find_map(|option| file(option)).unwrap_or(known_hosts::FILE)
     }
 }
 
@@ -161,34 +161,22 @@ fn shown(text: &str) -> String {
         .collect()
 }
 
-/// One word of a shell's.
-fn quoted(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"@%+:,./_-".contains(&b);
-    if !text.is_empty() && text.bytes().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
 impl Refusal {
     /// In words for the operator who is woken by it: what is so, and what to do on which host.
     pub fn advice(&self, to: &Destination) -> String {
         let file = to.known_hosts();
         match self {
             Self::UnknownKey(key) => format!(
-                "{} shows an ssh host key that is not known here, {}; on its console compare it with `{}`; if it is the same, here, as the user of zmigrated: `{}`",
+                "{} shows an ssh host key that is not known here, {}; {}",
                 key.host,
                 key.shown(),
-                key.look(),
                 key.add(file),
             ),
             Self::ChangedKey(key) => format!(
-                "{} shows another ssh host key than before, {}: it was installed anew, or somebody stands between; on its console compare it with `{}`; if it is the same, here, as the user of zmigrated: `ssh-keygen -f {} -R {}` and `{}`",
+                "{} shows another ssh host key than before, {}: it was installed anew, or somebody stands between; if it is right: here `{}`, then {}",
                 key.host,
                 key.shown(),
-                key.look(),
-                key.against.as_deref().map_or_else(|| file.to_owned(), quoted),
-                quoted(&key.host),
+                known_hosts::remove(&key.host, key.against.as_deref().unwrap_or(file).as_ref()),
                 key.add(file),
             ),
             Self::NoLogin(said) => format!(
@@ -209,21 +197,12 @@ impl HostKey {
         }
     }
 
-    /// How the peer's administrator sees the same fingerprint.
-    fn look(&self) -> String {
-        let file = format!("/etc/ssh/ssh_host_{}_key.pub", self.kind.to_ascii_lowercase());
-        format!("ssh-keygen -lf {}", quoted(&file))
-    }
-
+    /// How it gets to be known here, without asking the network.
     fn add(&self, file: &str) -> String {
-        let kind = quoted(&self.kind.to_ascii_lowercase());
-        let bracketed = self.host.strip_prefix('[').and_then(|rest| rest.split_once("]:"));
-        match bracketed {
-            Some((host, port)) => {
-                format!("ssh-keyscan -p {} -t {kind} {} >> {file}", quoted(port), quoted(host))
-            }
-            None => format!("ssh-keyscan -t {kind} {} >> {file}", quoted(&self.host)),
-        }
+        format!(
+            "on its own console run `{}`, and put the line that it prints into {file} here, for the user of zmigrated to read",
+            known_hosts::print_line(&self.host, &self.kind)
+        )
     }
 }
 
@@ -313,24 +292,13 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_to_a_shell_is_one_word_there() {
-        for (text, word) in
-            [("zhost2", "zhost2"), ("", "''"), ("[::1]:22", "'[::1]:22'"), ("a'b;c", r"'a'\''b;c'")]
-        {
-            assert_eq!(quoted(text), word);
-        }
-        let odd = HostKey { host: "[a]b]:2*".to_owned(), ..key() };
-        assert_eq!(odd.add("/k"), "ssh-keyscan -p '2*' -t ed25519 'a]b' >> /k");
-    }
-
-    #[test]
     fn what_is_said_about_a_key_names_it_and_the_commands() {
         let said =
             Refusal::UnknownKey(key()).advice(&to(&["-oUserKnownHostsFile=/etc/opt/zmigrate/known_hosts"]));
         for part in [
             "[127.0.0.1]:22822 shows an ssh host key that is not known here, ED25519 SHA256:tA8pFRV5",
-            "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`",
-            "`ssh-keyscan -p 22822 -t ed25519 127.0.0.1 >> /etc/opt/zmigrate/known_hosts`",
+            "`sed 's/^/[127.0.0.1]:22822 /' /etc/ssh/ssh_host_ed25519_key.pub`",
+            "into /etc/opt/zmigrate/known_hosts here",
         ] {
             assert!(said.contains(part), "{said}");
         }
@@ -342,7 +310,7 @@ mod tests {
             let said = Refusal::ChangedKey(key).advice(&to(&["-o", "Port=22"]));
             for part in [
                 &format!("`ssh-keygen -f {file} -R zhost2`"),
-                "`ssh-keyscan -t ed25519 zhost2 >> /etc/ssh/ssh_known_hosts`",
+                "`sed 's/^/zhost2 /' /etc/ssh/ssh_host_ed25519_key.pub`, and put the line that it prints into /etc/ssh/ssh_known_hosts",
             ] {
                 assert!(said.contains(part), "{said}");
             }

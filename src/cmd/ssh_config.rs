@@ -1,7 +1,4 @@
-//! `ssh -G`: what the administrator's ssh configuration and our options come to for one host; and whether a host's key
-//! is among those that are known. Both only look.
-
-use std::path::Path;
+//! `ssh -G`: what the administrator's ssh configuration and our options come to for one host. It only looks.
 
 use super::settings::{self, Settings};
 use super::{Argv, CmdError, Programs};
@@ -23,11 +20,6 @@ pub fn effective(
 ) -> Result<Settings, CmdError> {
     let argv = argv(options, user, address);
     settings::parse(&programs.ok(&argv)?.stdout).map_err(CmdError::unreadable(&argv))
-}
-
-/// Whether `host` is in a file of known hosts, hashed names included: exit status 0, 1 without it.
-pub fn find(host: &str, file: &Path) -> Argv {
-    Argv::new("ssh-keygen").args(["-F", host, "-f", &file.display().to_string()])
 }
 
 /// The name under which ssh looks for a host's key: its alias if it has one, with the port where it is not 22.
@@ -52,7 +44,6 @@ mod tests {
             argv(&options, "zmigrate-zhost1", "zhost2").to_string(),
             "ssh -G -o IdentityFile=/k -l zmigrate-zhost1 -- zhost2"
         );
-        assert_eq!(find("[h]:2", Path::new("/etc/k")).to_string(), "ssh-keygen -F '[h]:2' -f /etc/k");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `sshd -T`: what the configuration of this host's sshd comes to for one account.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::settings::{self, Settings};
 use super::{Argv, CmdError, Programs};
@@ -8,18 +8,22 @@ use super::{Argv, CmdError, Programs};
 /// Where sshd is besides the usual path: Solaris 11.4 and OpenIndiana have it here, OmniOS in /usr/sbin.
 pub const DIRECTORY: &str = "/usr/lib/ssh";
 
-/// The configuration as it is for this account, from whatever address. It only looks; root alone may.
-pub fn argv(account: &str, host: &str) -> Argv {
+/// sshd's configuration.
+pub const FILE: &str = "/etc/ssh/sshd_config";
+
+/// What this configuration comes to for this account, from whatever address. It only looks; root alone may.
+pub fn argv(file: &Path, account: &str, host: &str) -> Argv {
     // All three must be given, or sshd refuses (sshd(8), -C). An address of RFC 5737, since no real one is meant.
-    Argv::new("sshd").args(["-T", "-C", &format!("user={account},host={host},addr=192.0.2.1")])
+    let connection = format!("user={account},host={host},addr=192.0.2.1");
+    Argv::new("sshd").args(["-T", "-f", &file.display().to_string(), "-C", &connection])
 }
 
-/// Asks this host's sshd.
+/// Asks this host's sshd, with its own configuration or one that it might get.
 ///
 /// # Errors
-/// When there is none, it refuses its configuration, or what it says isn't understood.
-pub fn effective(programs: &Programs, account: &str, host: &str) -> Result<Settings, CmdError> {
-    let argv = argv(account, host);
+/// When there is none, it refuses the configuration, or what it says isn't understood.
+pub fn effective(programs: &Programs, file: &Path, account: &str, host: &str) -> Result<Settings, CmdError> {
+    let argv = argv(file, account, host);
     settings::parse(&programs.ok(&argv)?.stdout).map_err(CmdError::unreadable(&argv))
 }
 
@@ -37,8 +41,8 @@ mod tests {
     #[test]
     fn sshd_is_asked_for_one_account() {
         assert_eq!(
-            argv("zmigrate-zhost1", "zhost1").to_string(),
-            "sshd -T -C user=zmigrate-zhost1,host=zhost1,addr=192.0.2.1"
+            argv(FILE.as_ref(), "zmigrate-zhost1", "zhost1").to_string(),
+            "sshd -T -f /etc/ssh/sshd_config -C user=zmigrate-zhost1,host=zhost1,addr=192.0.2.1"
         );
     }
 }

@@ -56,7 +56,7 @@ fn an_empty_file_and_the_shipped_one_are_the_defaults() {
 fn the_shipped_configuration_with_every_key_in_force_is_the_defaults_and_its_examples() {
     let mut expected = defaults();
     let dropbox = "/net/zhost3/export/scratch/zmigrate/dropbox/zhost1".into();
-    expected.syslog.remote = Some("udp://loghost:514".parse().unwrap());
+    expected.syslog.remote = Some("tcp://loghost:514".parse().unwrap());
     let sftp = Sftp {
         address: "zhost2.example.com".to_owned(),
         user: "zmigrate-zhost1".to_owned(),
@@ -80,7 +80,7 @@ fn the_shipped_configuration_with_every_key_in_force_is_the_defaults_and_its_exa
     let text = enabled(SHIPPED);
     assert_eq!(parse(&text).as_ref(), Ok(&expected));
     // What the examples write out is what would hold without it.
-    let short = "[syslog]\nremote = \"udp://loghost\"\n\
+    let short = "[syslog]\nremote = \"tcp://loghost\"\n\
                  [peer.zhost2]\ntransport = \"sftp\"\n\
                  address = \"zhost2.example.com\"\nuser = \"zmigrate-zhost1\"\n\
                  ssh_options = [\"-o\", \"IdentityFile=/etc/opt/zmigrate/id_ed25519\"]\n\

@@ -23,7 +23,7 @@ use super::pauses;
 use crate::config::Syslog;
 use crate::job::name::{HostName, JobId};
 use crate::job::record::Role;
-use crate::log::remote::{Address, Framing, Message, Unsent, Wire};
+use crate::log::remote::{Address, Framing, Message, PATIENCE, Unsent, Wire};
 use crate::log::{Line, Outcome, Severity};
 use crate::spool::SpoolError;
 use crate::spool::outbox::Outbox;
@@ -33,8 +33,9 @@ use queue::{Burst, Queue};
 /// How often an outcome is sent to a log host that takes it and never closes the connection, which is how it would say
 /// that it has read it. More would fill its disk with the same line.
 const UNCONFIRMED: u32 = 3;
-/// How long the daemon's end may wait for the last lines.
-const FAREWELL: Duration = Duration::from_secs(3);
+/// How long the daemon's end may wait for the last lines: longer than what is on its way then takes to be confirmed, or the
+/// next daemon would send it once more.
+const FAREWELL: Duration = PATIENCE.saturating_add(Duration::from_secs(1));
 /// When nothing is to be said. News ring the bell.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -141,7 +142,7 @@ impl Loghost {
         self.news.ring();
     }
 
-    /// The daemon ends: what can be said within three seconds is said. Outcomes that are not stay on disk.
+    /// The daemon ends: what can be said within six seconds is said. Outcomes that are not stay on disk.
     pub fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
         self.refresh();

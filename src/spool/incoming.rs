@@ -15,8 +15,10 @@
 //! Whose request it is: its owner's, as the system says of the very file that is read, once it is claimed. A site may let
 //! others write into `incoming/`, and then nothing there is as it was at the look before. So the owner's right is asked
 //! for first, by the name, so that a request whose owner nobody can tell about stays where he can take it back;
-//! and again, of the claimed file. What would let one user speak for another is refused: a hard link to another's file,
-//! a file that others can write, a directory without the sticky bit, a system on which files can be given away.
+//! and again, of the claimed file. What lets one user speak for another is refused as far as it can be seen: a hard link to
+//! another's file, a file that others can write, a directory without the sticky bit, a system on which files can be given
+//! away. Not seen: a file of another's that a user has moved here, out of a directory of the same file system in which he may
+//! rename it (a spool that is a dataset of its own has none); and what an ACL allows besides the mode.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};

@@ -91,6 +91,13 @@ pub fn zmigrate(config: &Path, args: &[&str]) -> Said {
 }
 
 impl Said {
+    /// With `--write --json`: what became of each piece.
+    pub fn became(&self) -> Vec<String> {
+        let json: serde_json::Value = serde_json::from_str(&self.out).unwrap();
+        let laid = json["laid"].as_array().unwrap();
+        laid.iter().map(|laid| laid["became"].as_str().unwrap().to_owned()).collect()
+    }
+
     pub fn of(command: &mut Command) -> Self {
         let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();

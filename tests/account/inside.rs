@@ -66,8 +66,17 @@ impl Inside {
         None
     }
 
-    /// The account by `zmigrate peer --write`, its sshd with the block that was left to the administrator.
+    /// All by `zmigrate peer --write`, and a real sshd with it.
     pub fn ready(&self) -> Sshd {
+        let port = self.prepare();
+        let said = self.peer_write();
+        assert_eq!(said.status, 0, "{}{}", said.out, said.err);
+        assert_eq!(said.became(), ["done", "left", "done", "done", "done", "done"], "{}", said.out);
+        Sshd::start(&self.dir, port)
+    }
+
+    /// The commands and configurations of a host without the peer; the port of its sshd.
+    pub fn prepare(&self) -> u16 {
         fs::create_dir_all("/etc/opt/zmigrate").unwrap();
         fs::create_dir(self.dir.join("bin")).unwrap();
         fs::write(self.dir.join("bin/passwd"), PASSWD).unwrap();
@@ -81,21 +90,18 @@ impl Inside {
         );
         fs::write(CONFIG, config).unwrap();
         self.shell("ssh-keygen -q -t ed25519 -N '' -C zmigrate@zhost1 -f \"$0\"/key");
-        let said = self.peer_write();
-        assert_eq!(said.status, 0, "{}{}", said.out, said.err);
-        let json: serde_json::Value = serde_json::from_str(&said.out).unwrap();
-        let became: Vec<_> =
-            json["laid"].as_array().unwrap().iter().map(|laid| laid["became"].clone()).collect();
-        assert_eq!(became, ["done", "left", "done", "done", "left", "done"], "{}", said.out);
-        let block = json["laid"][4]["piece"]["how"][0]["append"]["text"].as_str().unwrap().to_owned();
-        Sshd::start(&self.dir, &block)
+        Sshd::configure(&self.dir)
     }
 
     pub fn peer_write(&self) -> Said {
         let key = fs::read_to_string(self.dir.join("key.pub")).unwrap();
-        let args = ["peer", "zhost1", "--role", "receive", "--write", "--json", "--key", &key];
+        let args = ["--role", "receive", "--write", "--json", "--key", &key];
         let places = ["--dataset", "data/zones", "--zonepath", "/export/zones"];
-        zmigrate(Path::new(CONFIG), &[&args[..], &places[..]].concat())
+        self.peer(&[&args[..], &places[..]].concat())
+    }
+
+    pub fn peer(&self, args: &[&str]) -> Said {
+        zmigrate(Path::new(CONFIG), &[&["peer", "zhost1"], args].concat())
     }
 
     /// Runs a line of shell; `$0` is the test's directory.
@@ -172,20 +178,25 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    fn start(dir: &Path, block: &str) -> Self {
+    /// As a system has it that knows no peer; the port.
+    fn configure(dir: &Path) -> u16 {
         fs::create_dir_all("/run/sshd").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let said = Said::of(
             Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(dir.join("host")),
         );
         assert_eq!(said.status, 0, "{}", said.err);
-        // Where another sshd would have it, so that `check` asks for this one's configuration.
+        // Where another sshd would have it, so that it is this one's configuration that is asked for and written.
         let text = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile none\nUsePAM no\n\
-             Subsystem sftp internal-sftp\n\n{block}",
+             Subsystem sftp internal-sftp\n",
             dir.join("host").display()
         );
         fs::write("/etc/ssh/sshd_config", text).unwrap();
+        port
+    }
+
+    fn start(dir: &Path, port: u16) -> Self {
         fs::write(dir.join("file"), "content").unwrap();
         let host = fs::read_to_string(dir.join("host.pub")).unwrap();
         fs::write(dir.join("known"), format!("[127.0.0.1]:{port} {host}")).unwrap();

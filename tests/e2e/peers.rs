@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::lab::ends::{Before, assert_outcomes};
-use crate::lab::{Lab, Request, ZONE, wait};
+use crate::lab::{Lab, Request, ZONE, tree, wait};
 
 #[test]
 fn a_target_that_is_down_at_first_gets_the_zone_later() {
@@ -19,6 +19,22 @@ fn a_target_that_is_down_at_first_gets_the_zone_later() {
     lab.outcomes();
     assert_outcomes(&lab, "ok", &[]);
     before.assert_moved(&lab.source, &lab.target);
+}
+
+#[test]
+fn check_asks_whether_the_peers_daemon_is_there_and_leaves_nothing() {
+    let lab = Lab::started();
+    let check = || String::from_utf8(lab.source.zmigrate(&["check"]).stdout).expect("words");
+    let is_empty = || tree(&lab.target.dropbox()).is_empty();
+    // A busy machine's daemon may take longer than a check waits.
+    wait("an answer", || check().contains("ok    peer zhost2: zmigrated on zhost2 answers\n").then_some(()));
+    wait("nothing to be left", || is_empty().then_some(()));
+    lab.target.kill();
+    let said = check();
+    let words =
+        "warn  peer zhost2: zmigrated on zhost2 has not answered within 10 s\n      → it must run there";
+    assert!(said.contains(words) && is_empty(), "{said}");
+    assert!(lab.hosts().iter().all(|host| host.outcomes().is_empty()));
 }
 
 /// The target's daemon is away from one event of the source's journal to another, or until it has nothing left to do.

@@ -28,7 +28,9 @@ pub fn loghost(config: &Config, now: DateTime<Utc>) -> Option<Finding> {
         (Ok(()), Protocol::Tcp) => Finding::ok(what, format!("{address} has read a line of event=check")),
         (Ok(()), Protocol::Udp) => Finding::ok(
             what,
-            format!("{address} did not refuse a line of event=check, more is not known over UDP"),
+            format!(
+                "{address} did not refuse a line of event=check; over UDP nobody tells when it is off, and outcomes are lost then"
+            ),
         ),
         (Err(error @ Unsent::Name { .. }), _) => Finding::warn(
             what,

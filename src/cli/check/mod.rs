@@ -1,5 +1,5 @@
-//! `zmigrate check`: whether this host is ready, before a zone depends on it. Changes nothing, but for a probe
-//! file that is put into each peer's dropbox and taken away again.
+//! `zmigrate check`: whether this host is ready, before a zone depends on it. Changes nothing, but for a
+//! question that is put into each peer's dropbox and taken away again.
 
 mod boot;
 mod finding;
@@ -100,7 +100,7 @@ fn look(context: &Context, findings: &mut Vec<Finding>) {
             Transport::Sftp(sftp) => sending::look(&programs, peer, sftp, findings),
         };
         if ready {
-            findings.push(probe::look(&programs, peer, at));
+            findings.extend(probe::look(&programs, &config.host, peer, at));
         }
     }
     for (peer, accept) in &config.accept {

@@ -1,4 +1,5 @@
-//! Whether a peer's dropbox can be reached and written: by doing there what a job does, for a job that never was.
+//! Whether a peer's dropbox can be reached, written and read, and whether anybody reads it there: by doing what a job does, for a
+//! job that never was. Its withdrawal is taken back; to one that it does not know a daemon answers at once.
 
 use std::time::Duration;
 
@@ -6,16 +7,17 @@ use super::finding::Finding;
 use crate::cli::clock;
 use crate::cmd::Programs;
 use crate::config::Transport;
+use crate::job::message::{Message, Withdraw};
 use crate::job::name::{HostName, JobId, ZoneName};
 use crate::transport::{Dropbox, TransportError};
 
 /// The longest that all of it may take; ssh itself gives up sooner where nobody answers.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// No message's name: nobody over there reads it.
-const FILE: &str = "check";
+/// For the peer's daemon, which looks every second, to answer, and again to take its answer away.
+const ANSWERING: Duration = Duration::from_secs(10);
 
-/// Looks at the dropbox, puts a file into a folder of its own there, and takes both away again.
-pub fn look(programs: &Programs, peer: &HostName, at: &Transport) -> Finding {
+/// Looks at the dropbox and at who answers there; what is put there is taken away again.
+pub fn look(programs: &Programs, us: &HostName, peer: &HostName, at: &Transport) -> Vec<Finding> {
     let what = format!("peer {peer}");
     let (shown, unreached, unwritten) = match at {
         Transport::Directory { dropbox } => (
@@ -29,26 +31,54 @@ pub fn look(programs: &Programs, peer: &HostName, at: &Transport) -> Finding {
             format!("zmigrate check on {peer} says whose directories those are"),
         ),
     };
-    let probe = match ZoneName::new("probe").map(|zone| JobId::for_zone(&zone, clock::now(), 0)) {
+    // Two checks of one second are told apart by their process.
+    let number = std::process::id() as u16;
+    let probe = match ZoneName::new("probe").map(|zone| JobId::for_zone(&zone, clock::now(), number)) {
         Ok(job) => job,
-        Err(error) => return Finding::fault(what, error.to_string(), "tell the authors"),
+        Err(error) => return vec![Finding::fault(what, error.to_string(), "tell the authors")],
     };
     let until = clock::now() + PATIENCE;
     let dropbox = Dropbox::new(at, &probe, programs.clone(), clock::instant, move || clock::now() > until);
     if let Err(error) = dropbox.reach() {
-        return Finding::fault(what, error.to_string(), unreached);
+        return vec![Finding::fault(what, error.to_string(), unreached)];
     }
-    match write(&dropbox) {
-        Ok(()) => Finding::ok(what, format!("{shown} can be reached and written")),
-        Err(error) => Finding::fault(what, error.to_string(), unwritten),
+    match ask(&dropbox) {
+        Ok(answered) => {
+            let reached = format!("{shown} can be reached, written and read");
+            vec![Finding::ok(&what, reached), of_daemon(what, us, peer, answered)]
+        }
+        Err(error) => vec![Finding::fault(what, error.to_string(), unwritten)],
     }
 }
 
-fn write(dropbox: &Dropbox) -> Result<(), TransportError> {
-    let put = dropbox.put(FILE, b"");
+fn of_daemon(what: String, us: &HostName, peer: &HostName, answered: bool) -> Finding {
+    if answered {
+        return Finding::ok(what, format!("zmigrated on {peer} answers"));
+    }
+    let says = format!("zmigrated on {peer} has not answered within {} s", ANSWERING.as_secs());
+    Finding::warn(
+        what,
+        says,
+        format!("it must run there, and have a section [accept.{us}]: zmigrate check on {peer}"),
+    )
+}
+
+/// Puts the question and takes it away; whether it was answered.
+fn ask(dropbox: &Dropbox) -> Result<bool, TransportError> {
+    let answers = |wanted| {
+        clock::until(ANSWERING, || dropbox.has_answers().map(|has| (has == wanted).then_some(())))
+            .map(|found| found.is_some())
+    };
+    let answered = dropbox.put(Withdraw::NAME, b"").and_then(|()| answers(true));
     // Also after half of it.
     let left = dropbox.leave();
-    put.and(left)
+    let answered = answered?;
+    left?;
+    if answered {
+        // Nothing is left of it; where it takes longer, the daemon goes on.
+        answers(false)?;
+    }
+    Ok(answered)
 }
 
 #[cfg(test)]
@@ -63,17 +93,21 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let peer = HostName::new("zhost2").unwrap();
         let programs = Programs::new(Vec::new(), PATIENCE);
+        let us = HostName::new("zhost1").unwrap();
         let at = Transport::Directory { dropbox: tmp.path().to_owned() };
-        assert_eq!(look(&programs, &peer, &at).level, Level::Fault);
+        let levels = || -> Vec<Level> {
+            look(&programs, &us, &peer, &at).into_iter().map(|found| found.level).collect()
+        };
+        assert_eq!(levels(), [Level::Fault]);
         for side in ["in", "out"] {
             fs::create_dir(tmp.path().join(side)).unwrap();
         }
-        let found = look(&programs, &peer, &at);
-        assert_eq!(found.level, Level::Ok, "{found:?}");
+        // Nobody is there who would answer.
+        assert_eq!(levels(), [Level::Ok, Level::Warn]);
         assert_eq!(fs::read_dir(tmp.path().join("in")).unwrap().count(), 0);
         if !nix::unistd::geteuid().is_root() {
             fs::set_permissions(tmp.path().join("in"), fs::Permissions::from_mode(0o555)).unwrap();
-            assert_eq!(look(&programs, &peer, &at).level, Level::Fault);
+            assert_eq!(levels(), [Level::Fault]);
         }
     }
 }

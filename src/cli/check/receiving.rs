@@ -48,6 +48,7 @@ pub fn look(
     } else {
         findings.push(of_account(&what, &side.account()));
         findings.extend(given(&what, &side, uid));
+        findings.extend(account.as_ref().and_then(|account| entered(&what, &side, account)));
         findings.extend(way(&what, &dropbox));
         findings.push(keys(&what, &side));
         findings.extend(confined(context, &what, &side));
@@ -115,6 +116,21 @@ fn given(what: &str, side: &Side, uid: Option<u32>) -> Option<Finding> {
         let (name, account) = (inbox.display(), side.account());
         let says = format!("{name} does not belong to {account}, which can put nothing there");
         Finding::fault(what, says, format!("chown -R {account} {name} && chmod 700 {name}"))
+    })
+}
+
+/// The account must be able to come to its answers, which lie in directories of root's.
+fn entered(what: &str, side: &Side, account: &User) -> Option<Finding> {
+    let dropbox = side.dropbox();
+    [dropbox.join("out"), dropbox].iter().find_map(|directory| {
+        let meta = fs::symlink_metadata(directory).ok()?;
+        let theirs = if meta.gid() == account.gid.as_raw() { meta.mode() >> 3 } else { meta.mode() };
+        (theirs & 0o001 == 0).then(|| {
+            let (name, mode) = (directory.display(), meta.mode() & 0o7777);
+            let says =
+                format!("{name} can't be entered by {} (mode {mode:04o}): it reads no answer", account.name);
+            Finding::fault(what, says, format!("chmod o+rx {name}"))
+        })
     })
 }
 
@@ -189,7 +205,12 @@ fn confined(context: &Context, what: &str, side: &Side) -> Vec<Finding> {
         let says = format!("no sshd found: nobody can say how it would treat {account}");
         return vec![Finding::warn(what, says, "add its directory to [commands] path, or install it")];
     }
-    let effective = match crate::cmd::sshd::effective(&programs, &account, side.peer.as_str()) {
+    let effective = match crate::cmd::sshd::effective(
+        &programs,
+        crate::cmd::sshd::FILE.as_ref(),
+        &account,
+        side.peer.as_str(),
+    ) {
         Ok(effective) => effective,
         Err(error) => return vec![Finding::fault(what, error.to_string(), "see sshd -t, as root")],
     };

@@ -9,7 +9,7 @@ use nix::unistd::User;
 use super::finding::{Finding, Level};
 use crate::cmd::Programs;
 use crate::cmd::settings::Settings;
-use crate::cmd::ssh_config;
+use crate::cmd::{known_hosts, ssh_config};
 use crate::config::Sftp;
 use crate::job::name::HostName;
 
@@ -75,15 +75,16 @@ fn host_key(programs: &Programs, what: &str, peer: &HostName, settings: &Setting
     let known = files
         .iter()
         .filter(|file| file.is_file())
-        .find(|file| programs.run(&ssh_config::find(&name, file)).is_ok_and(|output| output.status.is_ok()));
+        .find(|file| programs.run(&known_hosts::find(&name, file)).is_ok_and(|output| output.status.is_ok()));
     match known {
         Some(file) => Finding::ok(what, format!("host key of {name} is known in {}", file.display())),
         None => Finding::fault(
             what,
             format!("host key of {name} is not known"),
             format!(
-                "on {peer}: echo \"{name} $(cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub)\"; put that line into \
-                 /etc/ssh/ssh_known_hosts here"
+                "on {peer} itself: {}; put the line that it prints into {} here",
+                known_hosts::print_line(&name, ""),
+                known_hosts::FILE
             ),
         ),
     }

@@ -11,15 +11,16 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::shown::clean;
-
-use crate::cmd::{Argv, Programs, shadow, ssh_config, useradd};
+use crate::cmd::ssh_keygen::PublicKey;
+use crate::cmd::{self, Argv, Programs, known_hosts, shadow, useradd};
 use crate::config::Config;
 use crate::job::name::{Bytes, DatasetName, HostName};
 use crate::spool::durable;
 
+use super::confine::confine;
 use super::piece::{self, Piece, Shown};
 use super::side::Side;
-use super::{dataset, sshd, text};
+use super::{dataset, text};
 
 /// What became of a piece.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -67,14 +68,14 @@ pub struct Lay<'a> {
 }
 
 /// What stands in the way of a piece, in words.
-type Why = String;
+pub(super) type Why = String;
 
 impl Lay<'_> {
     /// One piece.
     pub fn piece(&self, piece: &Piece) -> Laid {
         let done = match piece {
             Piece::Key => self.key(),
-            Piece::HostKey { address } => Ok(self.host_key(address)),
+            Piece::HostKey { address, key } => self.host_key(address, key.as_ref()),
             Piece::PeerSection { address } => {
                 self.section("peer", &piece::peer_section(self.side, address), |config, peer| {
                     config.peers.get(peer).cloned()
@@ -85,7 +86,10 @@ impl Lay<'_> {
             Piece::Directories => self.directories(),
             Piece::AuthorizedKeys { key: Some(key) } => self.authorized_keys(&piece::key_line(key)),
             Piece::AuthorizedKeys { key: None } => Ok(self.has_keys()),
-            Piece::Sshd => Ok(self.sshd()),
+            Piece::Sshd => {
+                let commands = &self.context.config.commands;
+                confine(&cmd::sshd::programs(&commands.path, commands.timeout), self.side)
+            }
             Piece::AcceptSection { datasets, zonepaths } => self.accept(datasets, zonepaths),
         };
         match done {
@@ -111,11 +115,32 @@ impl Lay<'_> {
         made(what)
     }
 
-    /// Known already, for all users?
-    fn host_key(&self, address: &str) -> Option<Laid> {
-        let file = Path::new(piece::KNOWN_HOSTS);
-        let found = file.is_file() && self.programs.ok(&ssh_config::find(address, file)).is_ok();
-        found.then(|| Laid::WasThere { what: format!("host key of {address} in {}", file.display()) })
+    /// Known already, for all users? If not, and it was given, it is now.
+    fn host_key(&self, address: &str, key: Option<&PublicKey>) -> Result<Option<Laid>, Why> {
+        let file = Path::new(known_hosts::FILE);
+        let what = format!("host key of {address} in {}", file.display());
+        if file.is_file()
+            && let Ok(found) = self.programs.ok(&known_hosts::find(address, file))
+        {
+            if key.is_some_and(|key| !found.stdout.contains(key.bare())) {
+                let remove = known_hosts::remove(address, file);
+                return differs(format!(
+                    "{what} is another one; if {} was installed anew: {remove}",
+                    self.side.peer
+                ));
+            }
+            return was_there(what);
+        }
+        let Some(key) = key else { return Ok(None) };
+        let line = piece::host_key_line(address, key);
+        match fs::read_to_string(file) {
+            Ok(old) => replace(file, &format!("{}{line}", whole_lines(&old)))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                durable::write(file, line.as_bytes()).map_err(|error| error.to_string())?;
+            }
+            Err(error) => return Err(at(file, &error)),
+        }
+        made(what)
     }
 
     fn account(&self) -> Result<Option<Laid>, Why> {
@@ -223,15 +248,6 @@ impl Lay<'_> {
             .then(|| Laid::WasThere { what: format!("{}'s key in {}", self.side.peer, file.display()) })
     }
 
-    fn sshd(&self) -> Option<Laid> {
-        let commands = &self.context.config.commands;
-        let programs = crate::cmd::sshd::programs(&commands.path, commands.timeout);
-        let account = self.side.account();
-        let effective = crate::cmd::sshd::effective(&programs, &account, self.side.peer.as_str()).ok()?;
-        let right = sshd::faults(&effective, self.side).is_empty();
-        right.then(|| Laid::WasThere { what: format!("sshd confines {account}") })
-    }
-
     fn accept(&self, datasets: &[String], zonepaths: &[String]) -> Result<Option<Laid>, Why> {
         let known = self.context.config.accept.contains_key(&self.side.peer);
         if datasets.is_empty() || zonepaths.is_empty() {
@@ -264,19 +280,11 @@ impl Lay<'_> {
             let same = wanted.as_ref() == Some(&found);
             return if same { was_there(what) } else { differs(format!("{what} says something else")) };
         }
-        let meta = fs::symlink_metadata(file).map_err(|error| at(file, &error))?;
-        if !meta.is_file() {
-            return Err(format!("{} is a link, which is not written through", file.display()));
-        }
         let old = fs::read_to_string(file).map_err(|error| at(file, &error))?;
-        let gap = if old.ends_with('\n') || old.is_empty() { "\n" } else { "\n\n" };
-        let new = format!("{old}{gap}{section}");
+        let new = format!("{}\n{section}", whole_lines(&old));
         // What would not be read again is not written.
         read(&new)?;
-        durable::write(file, new.as_bytes()).map_err(|error| error.to_string())?;
-        fs::set_permissions(file, meta.permissions()).map_err(|error| at(file, &error))?;
-        chown(file, Some(Uid::from_raw(meta.uid())), Some(meta.gid().into()))
-            .map_err(|error| at(file, &error.into()))?;
+        replace(file, &new)?;
         made(what)
     }
 
@@ -285,15 +293,33 @@ impl Lay<'_> {
     }
 }
 
-fn was_there(what: String) -> Result<Option<Laid>, Why> {
+/// A text to whose end a line can be put.
+pub(super) fn whole_lines(text: &str) -> String {
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    format!("{text}{end}")
+}
+
+/// Puts another text into a file, whole or not at all; owner and mode stay.
+pub(super) fn replace(file: &Path, text: &str) -> Result<(), Why> {
+    let meta = fs::symlink_metadata(file).map_err(|error| at(file, &error))?;
+    if !meta.is_file() {
+        return Err(format!("{} is a link, which is not written through", file.display()));
+    }
+    durable::write(file, text.as_bytes()).map_err(|error| error.to_string())?;
+    fs::set_permissions(file, meta.permissions()).map_err(|error| at(file, &error))?;
+    chown(file, Some(Uid::from_raw(meta.uid())), Some(meta.gid().into()))
+        .map_err(|error| at(file, &error.into()))
+}
+
+pub(super) fn was_there(what: String) -> Result<Option<Laid>, Why> {
     Ok(Some(Laid::WasThere { what }))
 }
 
-fn made(what: String) -> Result<Option<Laid>, Why> {
+pub(super) fn made(what: String) -> Result<Option<Laid>, Why> {
     Ok(Some(Laid::Done { what }))
 }
 
-fn differs(what: String) -> Result<Option<Laid>, Why> {
+pub(super) fn differs(what: String) -> Result<Option<Laid>, Why> {
     Ok(Some(Laid::Differs { what }))
 }
 
@@ -301,7 +327,7 @@ fn user(name: &str) -> Result<Option<User>, Why> {
     User::from_name(name).map_err(|error| format!("account {name} can't be looked up: {error}"))
 }
 
-fn at(path: &Path, error: &io::Error) -> Why {
+pub(super) fn at(path: &Path, error: &io::Error) -> Why {
     format!("{}: {error}", path.display())
 }
 

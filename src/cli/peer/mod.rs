@@ -3,8 +3,9 @@
 //!
 //! What is printed comes from pure functions over the configuration; what is written is in `lay`. Guarantees: it
 //! acts on this host alone; what is there and differs is told and left as it is; what it can't do, and what is an
-//! administrator's to decide (sshd's configuration, where zones may land), it says. It may be repeated.
+//! administrator's to decide (which host key is the other's, where zones may land), it says. It may be repeated.
 
+mod confine;
 pub mod dataset;
 mod lay;
 mod piece;
@@ -13,12 +14,13 @@ pub mod sshd;
 mod text;
 
 use std::fs;
+use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::cmd::Programs;
 use crate::cmd::ssh_keygen::PublicKey;
+use crate::cmd::{Programs, known_hosts};
 use crate::config::{self, Config};
 use crate::job::name::{DatasetName, HostName};
 
@@ -43,6 +45,9 @@ pub struct PeerArgs {
     /// NAME's public key, one line in quotes, by which it logs in here
     #[arg(long, value_name = "KEY")]
     key: Option<PublicKey>,
+    /// NAME's host key, one line in quotes, by which this host knows it
+    #[arg(long, value_name = "KEY")]
+    host_key: Option<PublicKey>,
     /// A dataset below which NAME's zones may land; may be given again
     #[arg(long = "dataset", value_name = "DATASET")]
     datasets: Vec<DatasetName>,
@@ -173,10 +178,14 @@ fn short_way(here: &Side, there: &Side, args: &PeerArgs) -> String {
     let mut text = format!("\non {}, the short way\n\n       zmigrate peer {}{role}", there.host, here.host);
     if args.role.receives() {
         text.push_str(&format!(" --address {}", here.host));
+        // Read on this very host, so nobody can have exchanged it.
+        if let Some(key) = public_key(known_hosts::OWN_KEY.as_ref()) {
+            text.push_str(&format!(" --host-key '{}'", key.bare()));
+        }
     }
     let mut notes = String::new();
     if args.role.sends() {
-        match public_key(here) {
+        match public_key(&here.public_key()) {
             Some(key) => text.push_str(&format!(" --key '{key}'")),
             None => {
                 text.push_str(" --key KEY");
@@ -195,9 +204,9 @@ fn short_way(here: &Side, there: &Side, args: &PeerArgs) -> String {
     text
 }
 
-/// This host's key for the peer, where it has one.
-fn public_key(side: &Side) -> Option<PublicKey> {
-    fs::read_to_string(side.public_key()).ok()?.parse().ok()
+/// A public key of this host's, where it has one.
+fn public_key(file: &Path) -> Option<PublicKey> {
+    fs::read_to_string(file).ok()?.parse().ok()
 }
 
 /// useradd(8) takes 32 bytes, beginning with a letter (illumos limits.h: LOGNAME_MAX_ILLUMOS).
@@ -227,7 +236,7 @@ fn pieces(context: &Context, args: &PeerArgs, parent: Option<DatasetName>) -> Ve
     let config = &context.config;
     let mut pieces = Vec::new();
     if args.role.sends() {
-        pieces.extend(piece::sending(args.address()));
+        pieces.extend(piece::sending(args.address(), args.host_key.clone()));
     }
     if args.role.receives() {
         let texts = |all: &[DatasetName]| all.iter().map(ToString::to_string).collect();
@@ -246,11 +255,11 @@ fn pieces(context: &Context, args: &PeerArgs, parent: Option<DatasetName>) -> Ve
 fn their_pieces(context: &Context, args: &PeerArgs, here: &Side) -> Vec<Piece> {
     let mut pieces = Vec::new();
     if args.role.receives() {
-        pieces.extend(piece::sending(here.host.as_str()));
+        pieces.extend(piece::sending(here.host.as_str(), None));
     }
     if args.role.sends() {
         let max = config::SCRATCH_MAX.max(context.config.scratch.max);
-        pieces.extend(receiving(None, max, public_key(here), Vec::new(), Vec::new()));
+        pieces.extend(receiving(None, max, public_key(&here.public_key()), Vec::new(), Vec::new()));
     }
     pieces
 }

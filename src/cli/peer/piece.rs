@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cmd::ssh_keygen::PublicKey;
-use crate::cmd::{Argv, ssh_keygen, useradd, zfs};
+use crate::cmd::{self, Argv, known_hosts, ssh_keygen, useradd, zfs};
 use crate::job::name::{Bytes, DatasetName};
 use crate::job::units;
 
@@ -16,7 +16,7 @@ pub enum Piece {
     /// Sending: our key for the peer.
     Key,
     /// Sending: the peer's host key, known under this address.
-    HostKey { address: String },
+    HostKey { address: String, key: Option<PublicKey> },
     /// Sending: `[peer.NAME]`.
     PeerSection { address: String },
     /// Receiving: the account by which the peer logs in.
@@ -32,9 +32,6 @@ pub enum Piece {
     /// Receiving: `[accept.NAME]`.
     AcceptSection { datasets: Vec<String>, zonepaths: Vec<String> },
 }
-
-/// Where ssh looks for host keys for all users, root's daemon among them.
-pub const KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
 
 /// How a person does it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,9 +55,10 @@ pub struct Shown {
 }
 
 /// What the sender of two hosts needs.
-pub fn sending(address: &str) -> Vec<Piece> {
+pub fn sending(address: &str, host_key: Option<PublicKey>) -> Vec<Piece> {
     let address = address.to_owned();
-    vec![Piece::Key, Piece::HostKey { address: address.clone() }, Piece::PeerSection { address }]
+    let host_key = Piece::HostKey { address: address.clone(), key: host_key };
+    vec![Piece::Key, host_key, Piece::PeerSection { address }]
 }
 
 impl Piece {
@@ -73,17 +71,19 @@ impl Piece {
                 format!("a key by which {host} logs in at {peer}, root's alone"),
                 vec![How::Run(vec![keygen(side).to_string()])],
             ),
-            Piece::HostKey { address } => shown(
+            Piece::HostKey { address, key } => shown(
                 format!("{peer}'s host key, so that {host} knows whom it talks to"),
-                vec![
+                match key {
+                    Some(key) => vec![append(known_hosts::FILE.as_ref(), host_key_line(address, key))],
+                    None => vec![
                     How::Note(format!(
                         "run this on {peer} itself (over the network anybody could answer), and append the line that it \
-                         prints to /etc/ssh/ssh_known_hosts on {host}"
+                         prints to {} on {host}",
+                        known_hosts::FILE
                     )),
-                    How::Run(vec![format!(
-                        "echo \"{address} $(cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub)\""
-                    )]),
+                    How::Run(vec![known_hosts::print_line(address, "")]),
                 ],
+                },
             ),
             Piece::PeerSection { address } => {
                 shown(format!("{host} may send zones to {peer}"), vec![append(&side.config, peer_section(side, address))])
@@ -128,7 +128,7 @@ impl Piece {
             Piece::Sshd => shown(
                 format!("sshd lets {account} do nothing but SFTP in its dropbox"),
                 vec![
-                    append("/etc/ssh/sshd_config".as_ref(), sshd::block(side)),
+                    append(cmd::sshd::FILE.as_ref(), sshd::block(side)),
                     How::Note(
                         "a Match block goes on to the next one or the file's end: put it behind everything else".to_owned(),
                     ),
@@ -161,6 +161,11 @@ pub fn keygen(side: &Side) -> Argv {
 pub fn comment(side: &Side) -> String {
     // A colon would end the field.
     format!("zmigrate for {}", side.peer)
+}
+
+/// The line of known_hosts.
+pub fn host_key_line(address: &str, key: &PublicKey) -> String {
+    format!("{address} {}\n", key.bare())
 }
 
 /// The line of authorized_keys. `restrict`: no forwarding and no terminal, whatever sshd_config says.

@@ -37,6 +37,16 @@ pub fn block(side: &Side) -> String {
     text
 }
 
+/// Whether a configuration has a block for the account already. Words are split and keywords spelt as sshd_config(5) allows.
+pub fn has_block(configuration: &str, account: &str) -> bool {
+    configuration.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let is =
+            |word: Option<&str>, keyword: &str| word.is_some_and(|word| word.eq_ignore_ascii_case(keyword));
+        is(words.next(), "match") && is(words.next(), "user") && words.next() == Some(account)
+    })
+}
+
 /// What sshd would do otherwise than it must for the account: fragments, each naming the keyword.
 pub fn faults(sshd: &Settings, side: &Side) -> Vec<String> {
     let account = side.account();
@@ -192,6 +202,17 @@ mod tests {
             let found = faults(&said(changes), &side());
             assert_eq!(found.len(), 1, "{changes:?}: {found:?}");
             assert!(found[0].starts_with(fault), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_block_that_is_there_is_found_however_it_is_spelt() {
+        assert!(has_block(&block(&side()), "zmigrate-zhost1"));
+        assert!(has_block("# x\nmatch  user\tzmigrate-zhost1\n", "zmigrate-zhost1"));
+        for other in
+            ["Match User zmigrate-zhost10", "# Match User zmigrate-zhost1", "User zmigrate-zhost1", ""]
+        {
+            assert!(!has_block(other, "zmigrate-zhost1"), "{other}");
         }
     }
 

@@ -3,7 +3,6 @@
 //! `LAB/<host>/sys`.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -90,19 +89,6 @@ fn copy_etc(sys: &Path) -> Result<()> {
         };
         old.lines().map(line).collect()
     })
-}
-
-/// Adds an account that can log in by key only and has no shell.
-pub fn add_account(sys: &Path, name: &str, id: u32) -> Result<()> {
-    let append = |file: &str, line: String| -> Result<()> {
-        let path = sys.join("etc").join(file);
-        let mut file = fs::File::options().append(true).open(&path).context(path.display().to_string())?;
-        Ok(file.write_all(line.as_bytes())?)
-    };
-    append("passwd", format!("{name}:x:{id}:{id}:zmigrate's peer:/:/usr/sbin/nologin\n"))?;
-    append("group", format!("{name}:x:{id}:\n"))?;
-    // `*`: no password fits, and yet the account is not locked, as `!` would have it.
-    append("shadow", format!("{name}:*:13651::::::\n"))
 }
 
 fn rewrite(path: &Path, by: impl FnOnce(&str) -> String) -> Result<()> {

@@ -52,11 +52,10 @@ impl Network {
             places.insert(place.name.clone(), place.keeper());
             parts.push(Parts::at(place, &host.root, HOSTS[1 - index]));
         }
-        let sys: Vec<(&str, &Path)> =
-            parts.iter().map(|parts| (parts.place.name.as_str(), parts.sys.as_path())).collect();
-        sshd::configure(&sys)?;
+        let parts: [Parts; 2] = parts.try_into().map_err(|_| anyhow::anyhow!("two hosts"))?;
+        sshd::configure(hosts, &parts)?;
         disk::store(&dir.join("places.json"), &places)?;
-        Ok((network, parts.try_into().map_err(|_| anyhow::anyhow!("two hosts"))?))
+        Ok((network, parts))
     }
 
     /// Starts the log host's daemon.
@@ -76,11 +75,6 @@ impl Network {
     /// Outcome lines of a job that have come to the log host.
     pub fn outcomes(&self, job: &str) -> Vec<String> {
         loghost::outcomes(&self.log_dir(), job)
-    }
-
-    /// The log host's file.
-    pub fn messages(&self) -> PathBuf {
-        loghost::messages(&self.log_dir())
     }
 
     fn log_dir(&self) -> PathBuf {

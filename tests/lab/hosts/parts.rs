@@ -18,7 +18,8 @@ pub struct Parts {
     pub place: Place,
     /// `LAB/<host>/sys`
     pub sys: PathBuf,
-    peer: String,
+    /// The other host's name.
+    pub peer: String,
 }
 
 impl Parts {
@@ -33,7 +34,6 @@ impl Parts {
             self.syslogd = Some(loghost::start(&self.place, &self.sys.join("log"), Takes::Local)?);
         }
         if self.sshd.is_none() {
-            sshd::make_dropbox(&self.place, &self.peer)?;
             self.sshd = Some(sshd::start(&self.place, &self.sys)?);
         }
         Ok(())

@@ -1,23 +1,23 @@
-//! Debian's sshd on a zone host: an account for the peer, in a chroot and with SFTP alone, and root by its key for
-//! the ways of the benchmark that a person would go.
+//! Debian's sshd on a zone host. The account for the peer and all that confines it is what `zmigrate peer --write` lays down, so
+//! that everything the lab shows of it holds for that; besides it root may log in by a key, for the ways of the benchmark that
+//! a person would go.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::machine;
+use super::parts::Parts;
 use super::place::Place;
 use crate::running::wait_for;
+use crate::scene::configuration;
+use crate::world::Host;
 
 /// Where a daemon's key for its peers lies on a host.
 pub const KEY: &str = "/etc/opt/zmigrate/id_ed25519";
-
-/// A user id that the machine does not use.
-const FIRST_ID: u32 = 60_001;
 
 /// The account by which a host's files arrive.
 pub fn account(peer: &str) -> String {
@@ -26,9 +26,9 @@ pub fn account(peer: &str) -> String {
 
 /// Keys and configurations of all hosts: each knows the others' host keys, takes its peers' keys for their
 /// accounts, and their roots' for root.
-pub fn configure(sys: &[(&str, &Path)]) -> Result<()> {
-    for (name, sys) in sys {
-        let ssh = sys.join("etc/ssh");
+pub fn configure(hosts: &[Host; 2], parts: &[Parts; 2]) -> Result<()> {
+    for Parts { place, sys, .. } in parts {
+        let (name, ssh) = (&place.name, sys.join("etc/ssh"));
         for old in fs::read_dir(&ssh)?.flatten().filter(|f| f.file_name().to_string_lossy().contains("_key"))
         {
             fs::remove_file(old.path())?;
@@ -42,29 +42,47 @@ pub fn configure(sys: &[(&str, &Path)]) -> Result<()> {
         fs::set_permissions(&home, fs::Permissions::from_mode(0o700))?;
         make_key(&home.join("id_ed25519"), &format!("root@{name}"))?;
     }
-    for (name, here) in sys {
-        let keys = here.join("etc/ssh/keys");
-        fs::create_dir_all(&keys)?;
+    for index in [0, 1] {
+        let (here, there) = (&parts[index], &parts[1 - index]);
+        let ssh = here.sys.join("etc/ssh");
         let mut known = String::new();
-        let mut blocks = String::new();
-        let mut roots = String::new();
-        for (index, (peer, there)) in sys.iter().enumerate() {
-            let host_key = fs::read_to_string(there.join("etc/ssh/ssh_host_ed25519_key.pub"))?;
-            known.push_str(&format!("{peer} {host_key}"));
-            if peer == name {
-                continue;
-            }
-            roots.push_str(&fs::read_to_string(there.join("home/.ssh/id_ed25519.pub"))?);
-            let account = account(peer);
-            machine::add_account(here, &account, FIRST_ID + index as u32)?;
-            let public = there.join(format!("{}.pub", KEY.trim_start_matches('/')));
-            fs::copy(public, keys.join(&account))?;
-            blocks.push_str(&block(&account, peer));
+        for Parts { place, sys, .. } in parts {
+            let host_key = fs::read_to_string(sys.join("etc/ssh/ssh_host_ed25519_key.pub"))?;
+            known.push_str(&format!("{} {host_key}", place.name));
         }
-        fs::write(keys.join("root"), roots)?;
-        fs::write(here.join("etc/ssh/ssh_known_hosts"), known)?;
-        fs::write(here.join("etc/ssh/sshd_config"), format!("{SSHD}{blocks}"))?;
+        fs::write(ssh.join("ssh_known_hosts"), known)?;
+        fs::create_dir_all(ssh.join("keys"))?;
+        fs::copy(there.sys.join("home/.ssh/id_ed25519.pub"), ssh.join("keys/root"))?;
+        fs::write(ssh.join("sshd_config"), SSHD)?;
+        let public = fs::read_to_string(there.sys.join(format!("{}.pub", KEY.trim_start_matches('/'))))?;
+        let_in(&hosts[index], here, &public)?;
     }
+    Ok(())
+}
+
+/// What only Solaris's passwd knows: an entry with which nobody has a password, and yet is not locked.
+const PASSWD: &str = "#!/bin/sh\n[ \"$1\" = -N ] && exec /usr/sbin/usermod -p NP \"$2\"\nexit 2\n";
+
+/// Has the product lay down what the peer needs to put its files here, by the configuration where a system has it.
+fn let_in(host: &Host, here: &Parts, public: &str) -> Result<()> {
+    for program in ["useradd", "sshd"] {
+        symlink(Path::new("/usr/sbin").join(program), host.file("usr/sbin").join(program))?;
+    }
+    let passwd = host.file("usr/sbin/passwd");
+    fs::write(&passwd, PASSWD)?;
+    fs::set_permissions(&passwd, fs::Permissions::from_mode(0o755))?;
+    fs::copy(configuration(host), here.sys.join("etc/opt/zmigrate/zmigrate.toml"))?;
+    let laid = here
+        .place
+        .command(host.file("opt/zmigrate/bin/zmigrate"))
+        .args(["-c", "/etc/opt/zmigrate/zmigrate.toml", "peer", &here.peer, "--role", "receive"])
+        .args(["--key", public, "--write"])
+        .stdin(Stdio::null())
+        .output()
+        .context("start zmigrate peer")?;
+    let said = String::from_utf8_lossy(&laid.stdout);
+    let is_laid = laid.status.success() && said.contains("done    sshd confines ");
+    ensure!(is_laid, "zmigrate peer --write: {said}{}", String::from_utf8_lossy(&laid.stderr));
     Ok(())
 }
 
@@ -79,27 +97,6 @@ UsePAM no
 PidFile none
 Subsystem sftp /usr/lib/openssh/sftp-server
 ";
-
-fn block(account: &str, peer: &str) -> String {
-    format!(
-        "Match User {account}
-    ChrootDirectory /export/scratch/zmigrate/dropbox/{peer}
-    ForceCommand internal-sftp -u 0077 -P symlink,hardlink,setstat,fsetstat,lsetstat
-    DisableForwarding yes
-    PermitTTY no
-"
-    )
-}
-
-/// The peer's dropbox as sshd and the daemon want it: root's, but for `in`, which is the peer's account's.
-pub fn make_dropbox(place: &Place, peer: &str) -> Result<()> {
-    let (account, dropbox) = (account(peer), format!("/export/scratch/zmigrate/dropbox/{peer}"));
-    let script = format!(
-        "mkdir -p {dropbox}/in {dropbox}/out && chmod 755 /export/scratch /export/scratch/zmigrate {dropbox} \
-         {dropbox}/.. {dropbox}/out && chown {account}:{account} {dropbox}/in && chmod 700 {dropbox}/in"
-    );
-    place.ask("sh", &["-c", &script]).map(drop)
-}
 
 /// Starts sshd in the foreground and waits until it answers.
 pub fn start(place: &Place, sys: &Path) -> Result<Child> {
