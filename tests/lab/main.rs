@@ -39,6 +39,8 @@ use world::Host;
 pub const LAB_FAILED: i32 = 99;
 
 fn main() -> ExitCode {
+    // zmigrated refuses a configuration that a group can write, as a user's umask may have it.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let argv: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let argv0 = argv.first().map_or("", String::as_str);
     let name = Path::new(argv0).file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
