@@ -183,9 +183,10 @@ pub fn entry_name(stem: &str, number: u32) -> String {
     format!("{stem}.{number:06}.entry")
 }
 
-/// Is this the name of a part or of an entry, whole or (with a dot before it) half-put?
+/// Is this the name of a part or of an entry, whole or half-put: with a dot before it and, where it is put by a path, `.new` behind?
 pub fn is_image_file(name: &str) -> bool {
-    let part = name.strip_suffix(".entry").unwrap_or(name);
+    let whole = name.strip_prefix('.').and_then(|half| half.strip_suffix(".new")).unwrap_or(name);
+    let part = whole.strip_suffix(".entry").unwrap_or(whole);
     let number = part.rsplit_once('.').map_or("", |(_, number)| number);
     number.len() == 6 && number.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -204,10 +205,13 @@ mod tests {
 
     #[test]
     fn parts_and_entries_are_told_from_messages() {
-        for name in [part_name("db@m", 1), entry_name("db@m", 999_999), format!(".{}", part_name("db", 0))] {
+        let (part, entry) = (part_name("db@m", 1), entry_name("db@m", 999_999));
+        for name in [format!(".{part}"), format!(".{entry}"), format!(".{entry}.new"), part, entry] {
             assert!(is_image_file(&name), "{name}");
         }
-        for name in ["offer", ".offer", "withdraw", "db@m.12345", "db@m.entry", "db@m.00000x", ""] {
+        for name in
+            ["offer", ".offer", "withdraw", "db@m.12345", "db@m.entry", "db@m.00000x", ".offer.new", ""]
+        {
             assert!(!is_image_file(name), "{name}");
         }
     }
