@@ -10,6 +10,7 @@ mod pkgadd;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -374,6 +375,35 @@ fn a_start_that_can_not_succeed_tells_smf_by_its_status() {
     fs::write(target.state.join("zonename"), "z1\n").unwrap();
     assert!(method(&target, "start", 96).contains("global zone"));
     method(&target, "restart", 95);
+}
+
+#[test]
+fn a_daemon_without_the_rights_that_it_needs_says_so_by_its_status() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    // A copy, and in a place that everybody may enter: root's checkout may be root's alone.
+    let program = dir.path().join("zmigrated");
+    fs::copy(env!("CARGO_BIN_EXE_zmigrated"), &program).unwrap();
+    let config = dir.path().join("zmigrate.toml");
+    let start = |spool: &Path, scratch: &Path| {
+        fs::write(&config, format!("[spool]\ndir = {spool:?}\n[scratch]\ndir = {scratch:?}\n")).unwrap();
+        let mut daemon = Command::new(&program);
+        daemon.arg("--config").arg(&config).arg("--detach");
+        if nix::unistd::geteuid().is_root() {
+            daemon.uid(65534);
+        }
+        let done = daemon.output().unwrap();
+        (done.status.code(), words(&done))
+    };
+    // Whoever is not root makes no directory there.
+    let (status, said) = start(Path::new("/no-rights-here"), &dir.path().join("scratch"));
+    assert_eq!(status, Some(100), "{said}");
+    let own = dir.path().join("own");
+    fs::create_dir(&own).unwrap();
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).unwrap();
+    let (status, said) = start(&own.join("spool"), Path::new("/no-rights-here/either/scratch"));
+    assert_eq!(status, Some(100), "{said}");
+    assert!(said.contains("/no-rights-here:"), "{said}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use clap::Parser;
 use crate::config::{self, Config, Transport};
 use crate::log::{Line, Log, Severity};
 use crate::spool::incoming::Incoming;
-use crate::spool::{Spool, SpoolError};
+use crate::spool::{Spool, SpoolError, durable};
 use context::Context;
 use exit::{Failed, Ready, Side};
 use loghost::Loghost;
@@ -125,12 +125,7 @@ fn load(path: &Path) -> Result<Config, Failed> {
 fn open(args: &Args) -> Result<Arc<Context>, Failed> {
     let config = load(&args.config)?;
     let failed = |error: SpoolError| {
-        let status = match &error {
-            SpoolError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                exit::PERM
-            }
-            _ => exit::FATAL,
-        };
+        let status = if error.is_denied() { exit::PERM } else { exit::FATAL };
         Failed::new(status, error)
     };
     let spool = Spool::open(&config.spool).map_err(failed)?;
@@ -142,18 +137,15 @@ fn open(args: &Args) -> Result<Arc<Context>, Failed> {
         log = log.on_stderr(&config.host);
     }
     log = log.least(args.log_level.into());
-    make_directories(&config).map_err(|error| Failed::new(exit::FATAL, error))?;
+    make_directories(&config).map_err(failed)?;
     let context = Context::new(config, spool, log, loghost);
     dropboxes::make(&context);
     Ok(Arc::new(context))
 }
 
 /// The scratch, and in it the place for dropboxes.
-fn make_directories(config: &Config) -> anyhow::Result<()> {
-    use crate::spool::durable::create_dir;
-    create_dir(&config.scratch.dir, 0o755)?;
-    create_dir(&config.scratch.dir.join("dropbox"), 0o755)?;
-    Ok(())
+fn make_directories(config: &Config) -> Result<(), SpoolError> {
+    durable::create_dir_all(&config.scratch.dir.join("dropbox"), 0o755)
 }
 
 fn run(context: Arc<Context>, config_file: &Path, ready: Ready) -> ExitCode {
@@ -241,10 +233,9 @@ fn reload(context: &Context, file: &Path) {
         }
         Ok(config) => {
             if let Err(error) = make_directories(&config) {
-                context.log.write(
-                    Severity::Err,
-                    &Line::new().field("event", "refresh").field("error", format!("{error:#}")),
-                );
+                context
+                    .log
+                    .write(Severity::Err, &Line::new().field("event", "refresh").field("error", &error));
             }
             context.set_config(config);
             dropboxes::make(context);

@@ -114,6 +114,19 @@ pub fn create_dir(path: &Path, mode: u32) -> Result<bool, SpoolError> {
     Ok(true)
 }
 
+/// As [`create_dir`], with what is missing above it.
+///
+/// # Errors
+/// As for [`create_dir`].
+pub fn create_dir_all(path: &Path, mode: u32) -> Result<(), SpoolError> {
+    let missing = |above: &&Path| !above.as_os_str().is_empty() && !above.exists();
+    let mut missing: Vec<_> = path.ancestors().skip(1).take_while(missing).collect();
+    while let Some(above) = missing.pop() {
+        create_dir(above, mode)?;
+    }
+    create_dir(path, mode).map(drop)
+}
+
 /// Removes a directory and all below it, without following links: a link in it is removed itself. One
 /// that is not there is no fault.
 ///

@@ -67,6 +67,11 @@ impl SpoolError {
         Self::io(what, path, io::ErrorKind::InvalidInput.into())
     }
 
+    /// Whether the system says that we may not.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// Whether the spool is full: the one fault that ends by itself when somebody makes room.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })

@@ -177,7 +177,9 @@ fn a_door_without_the_sticky_bit_is_not_looked_through() {
     drop_of(&lab.source, 0, "a.toml");
     wait("the alert", || {
         let told = lab.source.told();
-        (told.contains("event=held what=incoming") && told.contains("chmod +t it")).then_some(())
+        (told.contains("event=held what=incoming")
+            && told.contains(&format!("chmod +t {}", incoming.display())))
+        .then_some(())
     });
     assert!(lab.source.spool("incoming/a.toml").exists());
     chmod(0o1770);
