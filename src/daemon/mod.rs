@@ -191,6 +191,7 @@ fn run(context: Arc<Context>, config_file: &Path, ready: Ready) -> ExitCode {
 
 /// One look at everything.
 fn look(context: &Arc<Context>, incoming: &mut Incoming) -> Option<Duration> {
+    jobs::look(context);
     let again = admit::look(context, incoming).unwrap_or_else(|error| {
         context.hold("incoming", &error);
         None
