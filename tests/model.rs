@@ -84,6 +84,7 @@ enum Mistake {
     LostHandoffNotPutAgain,
     AckConfirmedBeforeItsLine,
     GoesOnWithoutHearing,
+    DeclaredGoneUnseen,
 }
 
 /// A successor: what happened, in words, and the world after it.
@@ -404,7 +405,9 @@ fn successors(mistake: Mistake, world: World) -> Vec<Next> {
             w.source.job = Some(Phase::PutBack(Back::Cancelled));
             next.push(("source: turns back while it awaits".into(), w));
         }
-        if world.gone {
+        // Its ok in the dropbox denies it, and an operator who thinks so is refused.
+        let denied = matches!(world.files.result, Some((true, _))) && mistake != Mistake::DeclaredGoneUnseen;
+        if world.gone || is_thought_gone(&world) && !denied {
             let mut w = world;
             w.declared = true;
             w.source.job = Phase::Await.apply(Kind::TargetDeclaredGone);
@@ -414,6 +417,12 @@ fn successors(mistake: Mistake, world: World) -> Vec<Next> {
     take_up(mistake, world, &mut next);
     environment(mistake, world, &mut next);
     next
+}
+
+/// The target has done all and said so, but the source has not heard: an operator may think that it is gone. One who
+/// declares it gone before is believed, right or wrong.
+fn is_thought_gone(world: &World) -> bool {
+    world.target.job == Some(Phase::Settled) && world.files.result.is_some()
 }
 
 /// The target takes up an offer, or answers for a job that is over or never began.
@@ -622,6 +631,7 @@ fn every_seeded_mistake_is_caught() {
         LostHandoffNotPutAgain,
         AckConfirmedBeforeItsLine,
         GoesOnWithoutHearing,
+        DeclaredGoneUnseen,
     ] {
         match explore(mistake) {
             Err(story) => println!("{mistake:?} is caught:\n{story}\n"),

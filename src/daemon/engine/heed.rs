@@ -3,7 +3,7 @@
 use chrono::Utc;
 
 use super::Engine;
-use crate::daemon::perform;
+use crate::daemon::{perform, words};
 use crate::job::event::{Cause, Event};
 use crate::job::message::Failure;
 use crate::job::phase::Phase;
@@ -82,7 +82,10 @@ impl Engine {
             "cancel" => Err("it is past the handoff or over; see `zmigrate rollback`".to_owned()),
             "rollback" if job.phase.may_turn_back() => Ok(Some(turn_back(job.phase.next()))),
             "rollback" if job.phase.is_past_handoff() => match ask.args.get("target-is-gone") {
-                Some(name) if *name == job.peer.as_str() => Ok(Some(Event::TargetDeclaredGone { by })),
+                Some(name) if *name == job.peer.as_str() => match self.is_denied() {
+                    Some(why) => Err(why),
+                    None => Ok(Some(Event::TargetDeclaredGone { by })),
+                },
                 Some(name) => {
                     Err(format!("'{}' is not the target of this job, {} is", name.escape_debug(), job.peer))
                 }
@@ -94,5 +97,11 @@ impl Engine {
             "rollback" => Err("the result stands; move the zone back with a new request".to_owned()),
             other => Err(format!("'{}' can't be asked of this job", other.escape_debug())),
         }
+    }
+
+    /// What lies in the target's dropbox and says that it is not gone. Where that can't be reached, an operator's word stands.
+    fn is_denied(&self) -> Option<String> {
+        let dropbox = perform::called_dropbox(&self.context, &self.job, &self.live).ok()?;
+        words::denial(&self.job, &dropbox)
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::daemon::perform::At;
 use crate::host::StepError;
-use crate::job::message::{self, MAX_MESSAGE, Message, MessageError};
+use crate::job::message::{self, Handoff, MAX_MESSAGE, Message, MessageError, Verdict};
 use crate::job::record::Job;
 use crate::transport::Dropbox;
 use crate::transport::arrivals::JobBox;
@@ -26,5 +26,19 @@ pub fn read<T: Message>(at: &At<'_>, inbox: &JobBox) -> Result<Option<T>, StepEr
             inbox.remove(T::NAME);
             Ok(None)
         }
+    }
+}
+
+/// Source, past the handoff: what in the dropbox denies that the target is gone. Where it can't be read, nothing does.
+pub fn denial(job: &Job, dropbox: &Dropbox) -> Option<String> {
+    let bytes = dropbox.get(Verdict::NAME, MAX_MESSAGE).ok()??;
+    let handoff = job.handoff.as_ref().map(Handoff::digest);
+    let peer = &job.peer;
+    match message::heard::<Verdict>(&job.id, &bytes) {
+        Ok(Some(verdict)) if verdict.ok && verdict.handoff == handoff => {
+            Some(format!("its result is ok: zone '{}' runs on {peer}", job.zone()))
+        }
+        Ok(_) => None,
+        Err(error) => Some(format!("what {peer} has decided can't be read: {error}")),
     }
 }
