@@ -29,24 +29,31 @@ impl Engine {
         let mut changed = false;
         for ask in self.context.asks(&self.job.id) {
             let asked = format!("uid {} asked for {}", ask.by, ask.verb);
-            // Journaled first: a crash in between asks again, and finds it done.
-            match self.heed(&ask) {
-                Ok(event) => {
-                    if let Some(event) = event {
-                        self.record(event);
-                        changed = true;
+            let heeded = self.heed(&ask);
+            // What is not journaled stays asked: the next start hears of it.
+            if self.context.is_stopping() {
+                break;
+            }
+            match heeded {
+                // Journaled first: a crash in between asks again, and finds it done.
+                Ok(Some(event)) => {
+                    if !self.record(event) {
+                        break;
                     }
-                    self.live.note(&asked);
-                    self.context.answered(&ask);
+                    changed = true;
                 }
+                Ok(None) => {}
                 Err(why) => {
                     self.context.tell(Severity::Warning, &self.job, |line| {
                         line.field("event", "ask-refused").field("ask", &ask.verb).field("error", &why)
                     });
                     self.live.note(&format!("{asked}: {why}"));
                     self.context.refused(&ask, &why);
+                    continue;
                 }
             }
+            self.live.note(&asked);
+            self.context.answered(&ask);
         }
         changed
     }
