@@ -197,6 +197,30 @@ fn a_target_whose_ok_has_come_is_not_declared_gone() {
 }
 
 #[test]
+fn a_finish_that_fails_again_and_again() {
+    let lab = Lab::started();
+    let before = Before::of(&lab.source);
+    let job = lab.submit(&Request::new());
+    lab.outcomes();
+    let text = "cannot do it now: dataset is busy";
+    lab.source.fault(&json!({"command": "zonecfg", "contains": ["delete"], "action": {"do": "fail", "text": text, "status": 1}}));
+    lab.source.ask(&["finish", &job]);
+    let finish = wait("the finish", || lab.source.jobs("active").first().cloned());
+    wait("the step", || lab.source.told().contains("event=deferred step=unconfigure").then_some(()));
+    lab.source.ask(&["cancel", &finish]);
+    let line = lab.source.wait_outcome(1);
+    assert!(line.contains("result=cancelled") && line.contains("cancelled by uid"), "{line}");
+    lab.rest();
+    before.assert_moved(&lab.source, &lab.target);
+    // It can be had later.
+    lab.source.no_faults();
+    lab.source.ask(&["finish", &job]);
+    let line = lab.source.wait_outcome(2);
+    assert!(line.contains("result=ok"), "{line}");
+    assert_eq!(lab.source.state(ZONE), None);
+}
+
+#[test]
 fn what_is_over_cannot_be_cancelled() {
     let lab = Lab::started();
     let job = lab.submit(&Request::new());

@@ -82,7 +82,9 @@ impl Engine {
                 Ok(None)
             }
             "cancel"
-                if job.phase.source_may_turn_back() || matches!(job.phase, Phase::Check | Phase::Receive) =>
+                if job.phase.source_may_turn_back()
+                    || matches!(job.phase, Phase::Check | Phase::Receive)
+                    || matches!(job.phase, Phase::FinishCheck | Phase::FinishUnconfigure) =>
             {
                 Ok(Some(turn_back(job.phase.next())))
             }
