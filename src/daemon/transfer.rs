@@ -87,9 +87,9 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
         if let Some(handoff) = handoff {
             return Ok(take(job, memory, handoff));
         }
-        if !inbox.has_put(Progress::NAME) {
-            inbox.put_progress(Progress::NAME, &message::seal(&job.id, memory.progress.clone()))?;
-        }
+        // The last report may have found no room, and the source waits for just that one.
+        let progress = message::seal(&job.id, memory.progress.clone());
+        words::put_where_missing::<Progress>(&inbox, &progress)?;
         return Ok(Done::wait(format!("{} to hand the zone off", job.peer)));
     }
     at.live.plan(datasets);

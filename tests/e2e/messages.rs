@@ -1,5 +1,6 @@
 //! Words between the hosts that get lost, come damaged, come twice or come late.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -122,6 +123,28 @@ fn a_torn_result() {
 #[test]
 fn a_torn_ack() {
     torn("in", "ack");
+}
+
+/// What the target says when it has everything is what the source waits for.
+#[test]
+fn an_old_progress_in_the_place_of_the_last_one() {
+    let first = Mutex::new(None::<Vec<u8>>);
+    let known = Mutex::new(HashSet::<Vec<u8>>::new());
+    meddled("out", "progress", |path, _| {
+        let Ok(bytes) = fs::read(path) else { return false };
+        let mut first = first.lock().expect("the first");
+        if !first.as_ref().is_some_and(|first| String::from_utf8_lossy(first).contains(job_of(path))) {
+            *first = Some(bytes);
+            return false;
+        }
+        // Each one once: what is put again stays.
+        let old = first.as_ref().expect("the first");
+        let is_news = *old != bytes && known.lock().expect("what is known").insert(bytes);
+        if is_news {
+            put(path, old);
+        }
+        is_news
+    });
 }
 
 /// As a host of another version would write it.
