@@ -125,8 +125,10 @@ impl World {
 
     /// Both jobs are over: the end must be one of the two that were promised.
     fn check_end(&self) -> Result<(), String> {
-        let as_found =
-            self.source.zone == Zone::Running && self.source.autoboot && self.target.zone == Zone::Absent;
+        let as_found = self.source.zone == Zone::Running
+            && self.source.autoboot
+            && self.target.zone == Zone::Absent
+            && !self.received;
         let migrated = self.source.zone == Zone::Configured
             && self.target.zone == Zone::Running
             && self.target.autoboot
@@ -290,7 +292,9 @@ fn ways(mistake: Mistake, world: World, of_source: bool) -> Vec<Way> {
                 let fits = if world.received { Kind::HandoffTaken } else { Kind::TurnedBack(Cause::Failed) };
                 way(w, Some(fits));
             } else if files.offer.is_some_and(|offer| Some(offer) != world.checked) {
-                way(w, Some(Kind::Reoffered));
+                // What has come under one offer would not be found by another one's names.
+                let anew = if world.received { Kind::TurnedBack(Cause::Failed) } else { Kind::Reoffered };
+                way(w, Some(anew));
             } else {
                 w.files.answer = world.checked.map(|round| (round, true));
                 way(w, None);

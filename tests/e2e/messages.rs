@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use zmigrate::job::message::{self, Message, Offer};
+use zmigrate::job::name::JobId;
 
 use crate::lab::ends::{Before, assert_outcomes};
 use crate::lab::{Host, Lab, Request, ZONE, wait};
@@ -241,6 +243,36 @@ fn an_answer_of_another_version_is_told_by_plan() {
         said.contains(words)
     });
     assert!(told, "never told");
+}
+
+/// A hostile source: what was sent by one offer is not left behind by a worse one.
+#[test]
+fn an_offer_anew_behind_the_first_part_ends_the_job() {
+    let lab = Lab::new();
+    let text = "cannot receive: out of space";
+    lab.target.fault(&json!({"command": "zfs", "contains": ["receive", "tank/mysql"], "action": {"do": "fail", "text": text, "status": 1}}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    wait("the receive", || lab.target.told().contains("event=deferred step=receive").then_some(()));
+    lab.source.kill();
+    assert!(!lab.target.datasets().is_empty(), "something has been received");
+    let journal = lab.target.of_job(&job, "journal");
+    let lines = journal.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let offers = lines.map(|line| line["event"]["offer"].clone()).filter(|offer| !offer.is_null());
+    let last = offers.collect::<Vec<_>>().pop().expect("an offer");
+    let mut offer: Offer = serde_json::from_value(last).expect("an offer");
+    offer.serial += 1;
+    offer.request.target.zonepath = Some("/export/elsewhere/dbbackup".into());
+    let id = JobId::new(&job).expect("a job");
+    put(&lab.target.dropbox().join("in").join(&job).join(Offer::NAME), &message::seal(&id, offer));
+    lab.target.ask(&["retry", &job]);
+    lab.target.wait_event(&job, "result-failed", "");
+    assert_eq!(lab.target.datasets(), [""; 0]);
+    lab.source.start();
+    lab.outcomes();
+    assert_outcomes(&lab, "failed", &["offered anew"]);
+    before.assert_as_found(&lab.source, &lab.target);
 }
 
 /// A cancel whose withdraw is lost, twice: the target hears of it all the same.
