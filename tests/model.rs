@@ -84,6 +84,7 @@ enum Mistake {
     LostHandoffNotPutAgain,
     AckConfirmedBeforeItsLine,
     GoesOnWithoutHearing,
+    DeclaredGoneUnseen,
 }
 
 /// A successor: what happened, in words, and the world after it.
@@ -124,8 +125,10 @@ impl World {
 
     /// Both jobs are over: the end must be one of the two that were promised.
     fn check_end(&self) -> Result<(), String> {
-        let as_found =
-            self.source.zone == Zone::Running && self.source.autoboot && self.target.zone == Zone::Absent;
+        let as_found = self.source.zone == Zone::Running
+            && self.source.autoboot
+            && self.target.zone == Zone::Absent
+            && !self.received;
         let migrated = self.source.zone == Zone::Configured
             && self.target.zone == Zone::Running
             && self.target.autoboot
@@ -289,7 +292,9 @@ fn ways(mistake: Mistake, world: World, of_source: bool) -> Vec<Way> {
                 let fits = if world.received { Kind::HandoffTaken } else { Kind::TurnedBack(Cause::Failed) };
                 way(w, Some(fits));
             } else if files.offer.is_some_and(|offer| Some(offer) != world.checked) {
-                way(w, Some(Kind::Reoffered));
+                // What has come under one offer would not be found by another one's names.
+                let anew = if world.received { Kind::TurnedBack(Cause::Failed) } else { Kind::Reoffered };
+                way(w, Some(anew));
             } else {
                 w.files.answer = world.checked.map(|round| (round, true));
                 way(w, None);
@@ -404,7 +409,9 @@ fn successors(mistake: Mistake, world: World) -> Vec<Next> {
             w.source.job = Some(Phase::PutBack(Back::Cancelled));
             next.push(("source: turns back while it awaits".into(), w));
         }
-        if world.gone {
+        // Its ok in the dropbox denies it, and an operator who thinks so is refused.
+        let denied = matches!(world.files.result, Some((true, _))) && mistake != Mistake::DeclaredGoneUnseen;
+        if world.gone || is_thought_gone(&world) && !denied {
             let mut w = world;
             w.declared = true;
             w.source.job = Phase::Await.apply(Kind::TargetDeclaredGone);
@@ -414,6 +421,12 @@ fn successors(mistake: Mistake, world: World) -> Vec<Next> {
     take_up(mistake, world, &mut next);
     environment(mistake, world, &mut next);
     next
+}
+
+/// The target has done all and said so, but the source has not heard: an operator may think that it is gone. One who
+/// declares it gone before is believed, right or wrong.
+fn is_thought_gone(world: &World) -> bool {
+    world.target.job == Some(Phase::Settled) && world.files.result.is_some()
 }
 
 /// The target takes up an offer, or answers for a job that is over or never began.
@@ -622,6 +635,7 @@ fn every_seeded_mistake_is_caught() {
         LostHandoffNotPutAgain,
         AckConfirmedBeforeItsLine,
         GoesOnWithoutHearing,
+        DeclaredGoneUnseen,
     ] {
         match explore(mistake) {
             Err(story) => println!("{mistake:?} is caught:\n{story}\n"),

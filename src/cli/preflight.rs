@@ -181,11 +181,10 @@ fn ask(
             return Ok::<_, TransportError>(Some(None));
         }
         let bytes = dropbox.get(Answer::NAME, MAX_MESSAGE)?;
-        // A damaged answer is as good as none.
-        Ok(bytes.and_then(|bytes| message::open::<Answer>(&job.id, &bytes).ok()).map(Some))
+        Ok(bytes.and_then(|bytes| message::heard::<Answer>(&job.id, &bytes).transpose()).map(Some))
     });
     Ok(match heard {
-        Ok(Some(Some(answer))) => Ok(answer),
+        Ok(Some(Some(answer))) => answer.map_err(|error| format!("{peer} can't be asked: {error}")),
         Ok(Some(None)) => return Err(CliError::failed("interrupted; nothing was touched")),
         Ok(None) => Err(format!(
             "{peer} has not answered within {} s: zmigrated must run there, and have a section [accept.{}]",

@@ -74,12 +74,7 @@ impl Memory {
     /// Transient: a peer that was taken out of the configuration may come back.
     fn dropbox(&mut self, context: &Arc<Context>, job: &Job, live: &Arc<Live>) -> Result<Dropbox, StepError> {
         let config = context.config();
-        let peer = config.peers.get(&job.peer).ok_or_else(|| {
-            StepError::transient(format!(
-                "peer {} is no longer in the configuration: section [peer.{}]",
-                job.peer, job.peer
-            ))
-        })?;
+        let peer = config.peers.get(&job.peer).ok_or_else(|| no_peer(job))?;
         if let Some((transport, dropbox)) = &self.reached
             && *transport == peer.transport
         {
@@ -265,6 +260,23 @@ pub fn nothing_accepted(at: &At<'_>) -> StepError {
 /// Transient: a peer that was taken out of the configuration may come back.
 pub fn dropbox(at: &At<'_>) -> Result<Dropbox, StepError> {
     at.dropbox.clone()
+}
+
+/// As [`dropbox`], for who looks because an operator calls: only the daemon's end cuts that short.
+///
+/// # Errors
+/// As there.
+pub fn called_dropbox(context: &Arc<Context>, job: &Job, live: &Arc<Live>) -> Result<Dropbox, StepError> {
+    let config = context.config();
+    let peer = config.peers.get(&job.peer).ok_or_else(|| no_peer(job))?;
+    let (log, over) = (Arc::clone(live), Arc::clone(context));
+    let programs = context.programs().with_trace(move |line| log.note(line));
+    Ok(Dropbox::new(&peer.transport, &job.id, programs, Instant::now, move || over.is_stopping()))
+}
+
+fn no_peer(job: &Job) -> StepError {
+    let peer = &job.peer;
+    StepError::transient(format!("peer {peer} is no longer in the configuration: section [peer.{peer}]"))
 }
 
 /// Waits for the peer's word. What nothing announces is asked for: often at first, because the zone may be down meanwhile,

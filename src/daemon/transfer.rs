@@ -7,7 +7,7 @@ use super::perform::{At, Memory, dropbox, inbox, layout, limit_passed, nothing_a
 use super::{dropboxes, words};
 use crate::host::receive::{Receive, Received};
 use crate::host::send::{Send, Sent};
-use crate::host::{Done, StepError, features};
+use crate::host::{Done, StepError, features, quarantine};
 use crate::job::event::{Cause, Event};
 use crate::job::layout::{entry_name, stems, travel_order};
 use crate::job::message::{self, Failure, Handoff, Message, Progress, Reply, Revoked, Withdraw};
@@ -70,10 +70,13 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
         return Ok(words::withdrawn(&reason));
     }
     words::put_answer(&inbox, job, Reply::Accepted)?;
-    if let Some(done) = words::reoffered(at, &inbox)? {
-        return Ok(done);
-    }
     let layout = layout(at)?;
+    if let Some(done) = words::reoffered(at, &inbox)? {
+        // What has come under one offer would not be found by another one's names.
+        let nothing_came = quarantine::found(at.programs, &layout)?.is_empty();
+        let why = format!("{} offered anew, behind what it has sent", job.peer);
+        return Ok(if nothing_came { done } else { turned_back(why) });
+    }
     let datasets = job.survey.as_ref().map(|s| s.datasets.as_slice()).unwrap_or_default();
     let names: Vec<_> = datasets.iter().map(|d| d.name.clone()).collect();
     let stems = stems(&names, &job.snapshot);
@@ -87,9 +90,9 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
         if let Some(handoff) = handoff {
             return Ok(take(job, memory, handoff));
         }
-        if !inbox.has_put(Progress::NAME) {
-            inbox.put_progress(Progress::NAME, &message::seal(&job.id, memory.progress.clone()))?;
-        }
+        // The last report may have found no room, and the source waits for just that one.
+        let progress = message::seal(&job.id, memory.progress.clone());
+        words::put_where_missing::<Progress>(&inbox, &progress)?;
         return Ok(Done::wait(format!("{} to hand the zone off", job.peer)));
     }
     at.live.plan(datasets);
@@ -98,7 +101,7 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
     let begun = handoff.is_some()
         || memory.reported.is_some()
         || first.is_some_and(|stem| inbox.has(&entry_name(&stem, 0)));
-    if !begun && crate::host::quarantine::found(at.programs, &layout)?.is_empty() {
+    if !begun && quarantine::found(at.programs, &layout)?.is_empty() {
         return Ok(Done::wait(format!("the first part from {}", job.peer)));
     }
     at.config.accept.get(&job.peer).ok_or_else(|| nothing_accepted(at))?;
@@ -173,7 +176,10 @@ fn take(job: &crate::job::record::Job, memory: &Memory, handoff: Handoff) -> Don
     if fits {
         return Done::Event(Event::HandoffTaken { handoff: Box::new(handoff) });
     }
-    let error = "what was handed off is not what was received".to_owned();
+    turned_back("what was handed off is not what was received".to_owned())
+}
+
+fn turned_back(error: String) -> Done {
     Done::Event(Event::TurnedBack {
         cause: Cause::Failed,
         failure: Failure { step: "receive".into(), error },

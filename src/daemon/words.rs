@@ -2,6 +2,8 @@
 //! withdraw and revoked. Each is put again for as long as nothing shows that it was read; a damaged or
 //! misplaced file is waited out.
 
+mod read;
+
 use std::time::Duration;
 
 use chrono::Utc;
@@ -18,6 +20,8 @@ use crate::job::phase::{Back, Phase};
 use crate::job::record::Job;
 use crate::transport::Dropbox;
 use crate::transport::arrivals::JobBox;
+use read::get;
+pub use read::{denial, read};
 
 /// After a `later` the peer is asked again.
 const LATER: Duration = Duration::from_secs(10);
@@ -381,25 +385,5 @@ pub fn fill(job: &Job, done: Done) -> Done {
             Done::Event(Event::ResultFailed { verdict: complete(verdict) })
         }
         other => other,
-    }
-}
-
-/// A message of the peer, from the source's side; a damaged one is as good as none.
-fn get<T: Message>(job: &Job, dropbox: &Dropbox) -> Result<Option<T>, StepError> {
-    let bytes = dropbox.get(T::NAME, MAX_MESSAGE)?;
-    Ok(bytes.and_then(|bytes| message::open(&job.id, &bytes).ok()))
-}
-
-/// A message of the peer, from the target's side.
-pub fn read<T: Message>(at: &At<'_>, inbox: &JobBox) -> Result<Option<T>, StepError> {
-    let Some(bytes) = inbox.read(T::NAME, MAX_MESSAGE)? else { return Ok(None) };
-    match message::open(&at.job.id, &bytes) {
-        Ok(body) => Ok(Some(body)),
-        Err(error) => {
-            // Where a damaged one lies, the source would believe that its word stands.
-            at.live.note(&format!("{error}; it is taken away, to be put again"));
-            inbox.remove(T::NAME);
-            Ok(None)
-        }
     }
 }

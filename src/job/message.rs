@@ -137,6 +137,18 @@ pub fn open<T: Message>(job: &JobId, bytes: &[u8]) -> Result<T, MessageError> {
     Ok(envelope.body)
 }
 
+/// As [`open`], for who waits for the peer's word: a damaged or misplaced one is as good as none, since it is put again.
+///
+/// # Errors
+/// [`MessageError::Version`]: waiting does not help, somebody must know.
+pub fn heard<T: Message>(job: &JobId, bytes: &[u8]) -> Result<Option<T>, MessageError> {
+    match open(job, bytes) {
+        Ok(body) => Ok(Some(body)),
+        Err(error @ MessageError::Version { .. }) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
 /// Source to target: may this zone come?
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Offer {

@@ -221,7 +221,10 @@ impl Phase {
             (FinishCheck, Kind::FinishChecked) => FinishUnconfigure,
             (FinishUnconfigure, Kind::Unconfigured) => FinishDestroy,
             (FinishDestroy, Kind::Destroyed) => Ended(self::Ended::Ok),
-            (FinishCheck | FinishUnconfigure, Kind::TurnedBack(_)) => Ended(self::Ended::Failed),
+            (FinishCheck | FinishUnconfigure, Kind::TurnedBack(cause)) => Ended(match cause {
+                Cause::Cancelled => self::Ended::Cancelled,
+                _ => self::Ended::Failed,
+            }),
 
             _ => return None,
         })

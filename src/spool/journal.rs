@@ -254,9 +254,15 @@ fn wrong_version(v: u32) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::fs;
+
+    /// From now on nothing can be appended, as on a full filesystem.
+    pub(crate) fn fill<E>(journal: &mut Journal<E>) {
+        // For reading only: writing to it fails everywhere.
+        journal.file = File::open(&journal.path).unwrap();
+    }
 
     #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
     #[serde(tag = "is", rename_all = "kebab-case", deny_unknown_fields)]

@@ -175,6 +175,51 @@ fn a_target_declared_gone_that_comes_back_gives_way() {
     assert!(!has_top(&lab.target));
 }
 
+/// The source was away when the target's ok came, and an operator, who sees the zone down, thinks that the target is gone.
+#[test]
+fn a_target_whose_ok_has_come_is_not_declared_gone() {
+    let (lab, before, job) = held_behind_the_handoff();
+    lab.source.kill();
+    lab.source.configure("dropbox/zhost1\"", "dropbox/not-mounted\"");
+    lab.source.start();
+    wait("the way to be missed", || lab.source.told().contains("event=deferred step=await").then_some(()));
+    lab.target.manners(ZONE, json!({"milestone": "online", "writes_on_boot": false}));
+    lab.target.wait_event(&job, "result-ok", "");
+    // Nobody tells the job that the way is there again: before it looks by itself, it is asked.
+    lab.source.configure("dropbox/not-mounted\"", "dropbox/zhost1\"");
+    lab.source.refresh();
+    let refused = lab.source.zmigrate(&["rollback", &job, "--target-is-gone", "zhost2"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("zone 'dbbackup' runs on zhost2"), "{said}");
+    lab.outcomes();
+    assert_outcomes(&lab, "ok", &[]);
+    before.assert_moved(&lab.source, &lab.target);
+}
+
+#[test]
+fn a_finish_that_fails_again_and_again() {
+    let lab = Lab::started();
+    let before = Before::of(&lab.source);
+    let job = lab.submit(&Request::new());
+    lab.outcomes();
+    let text = "cannot do it now: dataset is busy";
+    lab.source.fault(&json!({"command": "zonecfg", "contains": ["delete"], "action": {"do": "fail", "text": text, "status": 1}}));
+    lab.source.ask(&["finish", &job]);
+    let finish = wait("the finish", || lab.source.jobs("active").first().cloned());
+    wait("the step", || lab.source.told().contains("event=deferred step=unconfigure").then_some(()));
+    lab.source.ask(&["cancel", &finish]);
+    let line = lab.source.wait_outcome(1);
+    assert!(line.contains("result=cancelled") && line.contains("cancelled by uid"), "{line}");
+    lab.rest();
+    before.assert_moved(&lab.source, &lab.target);
+    // It can be had later.
+    lab.source.no_faults();
+    lab.source.ask(&["finish", &job]);
+    let line = lab.source.wait_outcome(2);
+    assert!(line.contains("result=ok"), "{line}");
+    assert_eq!(lab.source.state(ZONE), None);
+}
+
 #[test]
 fn what_is_over_cannot_be_cancelled() {
     let lab = Lab::started();

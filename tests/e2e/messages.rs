@@ -1,5 +1,6 @@
 //! Words between the hosts that get lost, come damaged, come twice or come late.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -7,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use zmigrate::job::message::{self, Message, Offer};
+use zmigrate::job::name::JobId;
 
 use crate::lab::ends::{Before, assert_outcomes};
 use crate::lab::{Host, Lab, Request, ZONE, wait};
@@ -122,6 +125,154 @@ fn a_torn_result() {
 #[test]
 fn a_torn_ack() {
     torn("in", "ack");
+}
+
+/// What the target says when it has everything is what the source waits for.
+#[test]
+fn an_old_progress_in_the_place_of_the_last_one() {
+    let first = Mutex::new(None::<Vec<u8>>);
+    let known = Mutex::new(HashSet::<Vec<u8>>::new());
+    meddled("out", "progress", |path, _| {
+        let Ok(bytes) = fs::read(path) else { return false };
+        let mut first = first.lock().expect("the first");
+        if !first.as_ref().is_some_and(|first| String::from_utf8_lossy(first).contains(job_of(path))) {
+            *first = Some(bytes);
+            return false;
+        }
+        // Each one once: what is put again stays.
+        let old = first.as_ref().expect("the first");
+        let is_news = *old != bytes && known.lock().expect("what is known").insert(bytes);
+        if is_news {
+            put(path, old);
+        }
+        is_news
+    });
+}
+
+/// As a host of another version would write it.
+fn of_another_version(job: &str, kind: &str) -> Vec<u8> {
+    let body = json!({"of": "another version"});
+    json!({"v": 2, "kind": kind, "job": job, "digest": "", "body": body}).to_string().into_bytes()
+}
+
+#[test]
+fn an_answer_of_another_version_is_told_to_the_source() {
+    let lab = Lab::new();
+    let before = Before::of(&lab.source);
+    lab.start();
+    wait("the dropbox", || lab.target.told().contains("event=ready").then_some(()));
+    lab.target.kill();
+    let job = lab.submit(&Request::new());
+    lab.source.wait_event(&job, "surveyed", "");
+    let answer = lab.target.dropbox().join("out").join(&job).join("answer");
+    put(&answer, &of_another_version(&job, "answer"));
+    let words = "answer has version 2, this zmigrate reads 1; bring both hosts to one version";
+    wait("it to be told", || lab.source.told().contains(words).then_some(()));
+    wait("it to be shown", || lab.source.ask(&["status", &job]).contains(words).then_some(()));
+    assert_eq!(lab.source.told().matches(words).count(), 1, "once");
+    fs::remove_file(&answer).expect("the answer");
+    lab.target.start();
+    lab.outcomes();
+    assert_outcomes(&lab, "ok", &[]);
+    before.assert_moved(&lab.source, &lab.target);
+}
+
+#[test]
+fn a_progress_of_another_version_is_told_to_the_source() {
+    let lab = Lab::new();
+    let text = "cannot receive: out of space";
+    lab.target.fault(&json!({"command": "zfs", "contains": ["receive"], "action": {"do": "fail", "text": text, "status": 1}}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    wait("the receive", || lab.target.told().contains("event=deferred step=receive").then_some(()));
+    lab.target.kill();
+    let progress = lab.target.dropbox().join("out").join(&job).join("progress");
+    put(&progress, &of_another_version(&job, "progress"));
+    let words = "progress has version 2, this zmigrate reads 1; bring both hosts to one version";
+    wait("it to be told", || lab.source.told().contains(words).then_some(()));
+    assert_eq!(lab.source.told().matches(words).count(), 1, "once");
+    lab.target.no_faults();
+    lab.target.start();
+    lab.outcomes();
+    assert_outcomes(&lab, "ok", &[]);
+    before.assert_moved(&lab.source, &lab.target);
+}
+
+#[test]
+fn a_withdraw_of_another_version_is_told_to_the_target_and_stays() {
+    let lab = Lab::new();
+    let text = "cannot receive: out of space";
+    lab.target.fault(&json!({"command": "zfs", "contains": ["receive"], "action": {"do": "fail", "text": text, "status": 1}}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    lab.source.wait_event(&job, "snapshotted", "");
+    let withdraw = lab.target.dropbox().join("in").join(&job).join("withdraw");
+    put(&withdraw, &of_another_version(&job, "withdraw"));
+    let words = "withdraw has version 2, this zmigrate reads 1; bring both hosts to one version";
+    wait("it to be told", || lab.target.told().contains(words).then_some(()));
+    assert!(withdraw.exists());
+    lab.target.no_faults();
+    fs::remove_file(&withdraw).expect("the withdraw");
+    lab.target.ask(&["retry", &job]);
+    lab.outcomes();
+    assert_outcomes(&lab, "ok", &[]);
+    before.assert_moved(&lab.source, &lab.target);
+}
+
+#[test]
+fn an_answer_of_another_version_is_told_by_plan() {
+    let lab = Lab::started();
+    let words =
+        "zhost2 can't be asked: answer has version 2, this zmigrate reads 1; bring both hosts to one version";
+    let other = |path: &Path, _| {
+        let Ok(bytes) = fs::read(path) else { return false };
+        let other = of_another_version(job_of(path), "answer");
+        bytes != other && {
+            put(path, &other);
+            true
+        }
+    };
+    let told = (0..8).any(|_| {
+        let mut said = String::new();
+        watched(&lab, "out", "answer", &other, || {
+            let output = lab.source.zmigrate(&["plan", ZONE, "zhost2"]);
+            said = String::from_utf8_lossy(&output.stdout).into_owned();
+        });
+        said.contains(words)
+    });
+    assert!(told, "never told");
+}
+
+/// A hostile source: what was sent by one offer is not left behind by a worse one.
+#[test]
+fn an_offer_anew_behind_the_first_part_ends_the_job() {
+    let lab = Lab::new();
+    let text = "cannot receive: out of space";
+    lab.target.fault(&json!({"command": "zfs", "contains": ["receive", "tank/mysql"], "action": {"do": "fail", "text": text, "status": 1}}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    wait("the receive", || lab.target.told().contains("event=deferred step=receive").then_some(()));
+    lab.source.kill();
+    assert!(!lab.target.datasets().is_empty(), "something has been received");
+    let journal = lab.target.of_job(&job, "journal");
+    let lines = journal.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let offers = lines.map(|line| line["event"]["offer"].clone()).filter(|offer| !offer.is_null());
+    let last = offers.collect::<Vec<_>>().pop().expect("an offer");
+    let mut offer: Offer = serde_json::from_value(last).expect("an offer");
+    offer.serial += 1;
+    offer.request.target.zonepath = Some("/export/elsewhere/dbbackup".into());
+    let id = JobId::new(&job).expect("a job");
+    put(&lab.target.dropbox().join("in").join(&job).join(Offer::NAME), &message::seal(&id, offer));
+    lab.target.ask(&["retry", &job]);
+    lab.target.wait_event(&job, "result-failed", "");
+    assert_eq!(lab.target.datasets(), [""; 0]);
+    lab.source.start();
+    lab.outcomes();
+    assert_outcomes(&lab, "failed", &["offered anew"]);
+    before.assert_as_found(&lab.source, &lab.target);
 }
 
 /// A cancel whose withdraw is lost, twice: the target hears of it all the same.

@@ -3,7 +3,7 @@
 use chrono::Utc;
 
 use super::Engine;
-use crate::daemon::perform;
+use crate::daemon::{perform, words};
 use crate::job::event::{Cause, Event};
 use crate::job::message::Failure;
 use crate::job::phase::Phase;
@@ -29,24 +29,31 @@ impl Engine {
         let mut changed = false;
         for ask in self.context.asks(&self.job.id) {
             let asked = format!("uid {} asked for {}", ask.by, ask.verb);
-            // Journaled first: a crash in between asks again, and finds it done.
-            match self.heed(&ask) {
-                Ok(event) => {
-                    if let Some(event) = event {
-                        self.record(event);
-                        changed = true;
+            let heeded = self.heed(&ask);
+            // What is not journaled stays asked: the next start hears of it.
+            if self.context.is_stopping() {
+                break;
+            }
+            match heeded {
+                // Journaled first: a crash in between asks again, and finds it done.
+                Ok(Some(event)) => {
+                    if !self.record(event) {
+                        break;
                     }
-                    self.live.note(&asked);
-                    self.context.answered(&ask);
+                    changed = true;
                 }
+                Ok(None) => {}
                 Err(why) => {
                     self.context.tell(Severity::Warning, &self.job, |line| {
                         line.field("event", "ask-refused").field("ask", &ask.verb).field("error", &why)
                     });
                     self.live.note(&format!("{asked}: {why}"));
                     self.context.refused(&ask, &why);
+                    continue;
                 }
             }
+            self.live.note(&asked);
+            self.context.answered(&ask);
         }
         changed
     }
@@ -75,14 +82,19 @@ impl Engine {
                 Ok(None)
             }
             "cancel"
-                if job.phase.source_may_turn_back() || matches!(job.phase, Phase::Check | Phase::Receive) =>
+                if job.phase.source_may_turn_back()
+                    || matches!(job.phase, Phase::Check | Phase::Receive)
+                    || matches!(job.phase, Phase::FinishCheck | Phase::FinishUnconfigure) =>
             {
                 Ok(Some(turn_back(job.phase.next())))
             }
             "cancel" => Err("it is past the handoff or over; see `zmigrate rollback`".to_owned()),
             "rollback" if job.phase.may_turn_back() => Ok(Some(turn_back(job.phase.next()))),
             "rollback" if job.phase.is_past_handoff() => match ask.args.get("target-is-gone") {
-                Some(name) if *name == job.peer.as_str() => Ok(Some(Event::TargetDeclaredGone { by })),
+                Some(name) if *name == job.peer.as_str() => match self.is_denied() {
+                    Some(why) => Err(why),
+                    None => Ok(Some(Event::TargetDeclaredGone { by })),
+                },
                 Some(name) => {
                     Err(format!("'{}' is not the target of this job, {} is", name.escape_debug(), job.peer))
                 }
@@ -94,5 +106,11 @@ impl Engine {
             "rollback" => Err("the result stands; move the zone back with a new request".to_owned()),
             other => Err(format!("'{}' can't be asked of this job", other.escape_debug())),
         }
+    }
+
+    /// What lies in the target's dropbox and says that it is not gone. Where that can't be reached, an operator's word stands.
+    fn is_denied(&self) -> Option<String> {
+        let dropbox = perform::called_dropbox(&self.context, &self.job, &self.live).ok()?;
+        words::denial(&self.job, &dropbox)
     }
 }

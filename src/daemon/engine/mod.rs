@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 
 use super::context::Context;
 use super::perform::{self, Memory};
@@ -56,6 +56,8 @@ pub struct Engine {
     /// The outcome line is out, and, behind the journal's `reported`, released for the log host: in this process.
     told: bool,
     released: bool,
+    /// What was to be journaled can't be true: nothing more is done.
+    is_defective: bool,
     status: Option<crate::job::status::Status>,
 }
 
@@ -83,13 +85,14 @@ impl Engine {
             alerted: None,
             told: false,
             released: false,
+            is_defective: false,
             status: None,
         }
     }
 
     /// Carries the job on until it has ended or the daemon stops.
     pub fn run(mut self) {
-        while !self.context.is_stopping() {
+        while !self.context.is_stopping() && !self.is_defective {
             let heard = self.context.bell.count();
             self.write_status();
             if let Err(error) = self.report() {
@@ -158,16 +161,13 @@ impl Engine {
         })
     }
 
-    /// Journals an event and lets it count. What can't be journaled has not happened; it is tried again.
-    fn record(&mut self, event: Event) {
+    /// Journals an event and lets it count; `false` when it does not, because the daemon ends or the event is a defect.
+    /// What can't be journaled has not happened; it is tried again.
+    fn record(&mut self, event: Event) -> bool {
         let mut tries = 0u32;
         loop {
-            let now = Utc::now();
-            match self.journal.append(now, &event) {
-                Ok(_) => {
-                    self.fold(now, &event);
-                    return;
-                }
+            match self.append(&event) {
+                Ok(counts) => return counts,
                 Err(error) => {
                     tries += 1;
                     self.error = Some(error.to_string());
@@ -175,7 +175,7 @@ impl Engine {
                         self.alert("spool", &format!("{error}; the job waits until it can be written"));
                     }
                     if self.context.is_stopping() {
-                        return;
+                        return false;
                     }
                     let heard = self.context.bell.count();
                     self.write_status();
@@ -185,13 +185,20 @@ impl Engine {
         }
     }
 
-    fn fold(&mut self, now: DateTime<Utc>, event: &Event) {
+    /// As [`Self::record`], tried once.
+    fn append(&mut self, event: &Event) -> Result<bool, SpoolError> {
+        let now = Utc::now();
         let before = self.job.phase;
-        if let Err(impossible) = self.job.apply(now, event) {
-            // perform and apply disagree: a defect, and nothing is done on the strength of one.
-            self.alert("defect", &impossible.to_string());
-            return;
+        let mut after = self.job.clone();
+        if let Err(impossible) = after.apply(now, event) {
+            // perform and apply disagree. Nothing is done on the strength of a defect, and no line tells of it: the journal
+            // stays one that can be true.
+            self.alert("defect", &format!("{impossible}; the job rests until zmigrated is started anew"));
+            self.is_defective = true;
+            return Ok(false);
         }
+        self.journal.append(now, event)?;
+        self.job = after;
         if self.job.phase != before {
             self.failures = 0;
             self.error = None;
@@ -206,6 +213,7 @@ impl Engine {
             self.live.note(&format!("{:?} -> {:?}", event.kind(), self.job.phase));
         }
         self.context.update(&self.job);
+        Ok(true)
     }
 
     /// How long the step has been due, by the journal: a restart does not begin the time anew.
@@ -236,9 +244,7 @@ impl Engine {
                 self.job.role,
                 &outcome,
             )?;
-            let now = Utc::now();
-            self.journal.append(now, &Event::Reported)?;
-            self.fold(now, &Event::Reported);
+            self.append(&Event::Reported)?;
         }
         if !self.released {
             self.context.loghost.release(&self.job.id, self.job.role)?;
@@ -368,5 +374,81 @@ impl Engine {
         }
         report::write(&self.dir, &status);
         self.status = Some(status);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::daemon::loghost::Loghost;
+    use crate::job::name::{Bytes, HostName, JobId, SnapshotName, ZoneName};
+    use crate::job::request::Request;
+    use crate::log::Log;
+    use crate::spool::Spool;
+    use crate::spool::journal::tests::fill;
+
+    /// A source's job that was admitted a moment ago.
+    fn engine(tmp: &std::path::Path) -> Engine {
+        let file = tmp.join("zmigrate.toml");
+        let [spool, scratch] = ["spool", "scratch"].map(|name| tmp.join(name));
+        let text = format!("[spool]\ndir = {spool:?}\n[scratch]\ndir = {scratch:?}\n");
+        fs::write(&file, text).unwrap();
+        let config = Config::load(&file, "zhost1").unwrap();
+        let spool = Spool::open(&spool).unwrap();
+        let loghost = Arc::new(Loghost::new(config.host.clone(), spool.outbox()));
+        let log = Log::open(config.syslog.facility);
+        let id = JobId::new("db-20070518T033600Z-7f3a").unwrap();
+        let dir = spool.create_job(&id, &[]).unwrap();
+        let host = HostName::new("zhost2").unwrap();
+        let first = Event::Admitted {
+            job: id,
+            host: config.host.clone(),
+            request: Box::new(Request::new(ZoneName::new("db").unwrap(), host)),
+            snapshot: SnapshotName::new("migrate").unwrap(),
+            part: Bytes(1 << 20),
+        };
+        let now = Utc::now();
+        let mut journal = Journal::open(&dir.journal(), |_| {}).unwrap();
+        journal.append(now, &first).unwrap();
+        let job = Job::begin(now, &first).unwrap();
+        let context = Arc::new(Context::new(config, spool, log, loghost));
+        Engine::new(context, dir, journal, job, Arc::default())
+    }
+
+    #[test]
+    fn what_can_not_be_true_is_not_journaled_and_the_job_rests() {
+        let tmp = tempfile::tempdir().unwrap();
+        let mut engine = engine(tmp.path());
+        let (journal, phase) = (engine.dir.journal(), engine.job.phase);
+        let before = fs::read_to_string(&journal).unwrap();
+        assert!(!engine.record(Event::Acked));
+        assert_eq!(engine.job.phase, phase);
+        assert!(engine.memory.alert.as_ref().is_some_and(|text| text.contains("can't follow")));
+        // Else it would never end.
+        engine.run();
+        assert_eq!(fs::read_to_string(&journal).unwrap(), before);
+    }
+
+    #[test]
+    fn what_the_daemons_end_keeps_out_of_the_journal_stays_asked() {
+        let tmp = tempfile::tempdir().unwrap();
+        let mut engine = engine(tmp.path());
+        let context = Arc::clone(&engine.context);
+        let (id, status) = (engine.job.id.clone(), engine.dir.status());
+        fill(&mut engine.journal);
+        context.spool.ask("cancel", &id, Utc::now(), Default::default()).unwrap();
+        context.set_asks(context.spool.asks().unwrap().0);
+        let asked = std::thread::spawn(move || engine.heed_operators());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !fs::read_to_string(&status).is_ok_and(|text| text.contains("append to")) {
+            assert!(Instant::now() < deadline, "the journal took it");
+            std::thread::yield_now();
+        }
+        context.stop();
+        assert!(!asked.join().unwrap());
+        assert_eq!(context.spool.asks().unwrap().0.len(), 1, "the cancel is lost");
     }
 }

@@ -313,14 +313,17 @@ impl Send<'_> {
     }
 
     fn verdict(&self) -> Result<Option<Verdict>, StepError> {
-        let Some(bytes) = self.dropbox.get(Verdict::NAME, MAX_MESSAGE)? else { return Ok(None) };
-        Ok(message::open::<Verdict>(&self.job.id, &bytes).ok().filter(|verdict| !verdict.ok))
+        Ok(self.get::<Verdict>()?.filter(|verdict| !verdict.ok))
     }
 
     fn progress(&self) -> Result<Progress, StepError> {
-        let bytes = self.dropbox.get(Progress::NAME, MAX_MESSAGE)?;
         // A damaged progress is put again soon.
-        Ok(bytes.and_then(|b| message::open(&self.job.id, &b).ok()).unwrap_or_default())
+        Ok(self.get()?.unwrap_or_default())
+    }
+
+    fn get<T: Message>(&self) -> Result<Option<T>, StepError> {
+        let Some(bytes) = self.dropbox.get(T::NAME, MAX_MESSAGE)? else { return Ok(None) };
+        message::heard(&self.job.id, &bytes).map_err(|error| StepError::transient(error.to_string()))
     }
 
     /// Something is in the way to the target: said once, until it works again.
