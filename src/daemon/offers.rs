@@ -83,21 +83,22 @@ fn look_at_job(
     }
 }
 
-fn read<T: Message>(id: &JobId, inbox: &JobBox) -> Option<T> {
-    let bytes = inbox.read(T::NAME, MAX_MESSAGE).ok()??;
-    let body = message::open(id, &bytes).ok();
+/// The offer; one that can't be read, or is of another version, is told and left.
+fn read_offer(id: &JobId, inbox: &JobBox) -> anyhow::Result<Option<Offer>> {
+    let Some(bytes) = inbox.read(Offer::NAME, MAX_MESSAGE)? else { return Ok(None) };
+    let body = message::heard(id, &bytes)?;
     if body.is_none() {
         // Where a damaged one lies, the source would believe that its word stands.
-        inbox.remove(T::NAME);
+        inbox.remove(Offer::NAME);
     }
-    body
+    Ok(body)
 }
 
 fn refuse(id: &JobId, inbox: &JobBox, why: &str) -> anyhow::Result<()> {
     if inbox.has_put(Answer::NAME) {
         return Ok(());
     }
-    let Some(offer) = read::<Offer>(id, inbox) else { return Ok(()) };
+    let Some(offer) = read_offer(id, inbox)? else { return Ok(()) };
     put_answer(id, inbox, offer.serial, Reply::Refused(vec![why.to_owned()]), Vec::new())
 }
 
@@ -153,7 +154,7 @@ fn take_up(
         }
         return Ok(());
     }
-    let Some(offer) = read::<Offer>(id, inbox) else { return Ok(()) };
+    let Some(offer) = read_offer(id, inbox)? else { return Ok(()) };
     let answered = read_answer(id, inbox);
     if answered == Some(offer.serial) {
         return Ok(());

@@ -224,15 +224,24 @@ impl Job {
     /// # Errors
     /// [`Impossible::OutOfPlace`]; the job is then as before.
     pub fn apply(&mut self, at: DateTime<Utc>, event: &Event) -> Result<(), Impossible> {
-        let line = self.lines + 1;
-        let phase = event.kind().and_then(|kind| self.phase.apply(kind)).ok_or_else(|| {
-            Impossible::OutOfPlace { line, event: format!("{:?}", event.kind()), phase: self.phase }
-        })?;
+        let phase = self.after(event)?;
         self.remember(at, event);
         self.mark(at, phase);
         self.phase = phase;
-        self.lines = line;
+        self.lines += 1;
         Ok(())
+    }
+
+    /// The phase that one more line would lead to.
+    ///
+    /// # Errors
+    /// [`Impossible::OutOfPlace`].
+    pub fn after(&self, event: &Event) -> Result<Phase, Impossible> {
+        event.kind().and_then(|kind| self.phase.apply(kind)).ok_or_else(|| Impossible::OutOfPlace {
+            line: self.lines + 1,
+            event: format!("{:?}", event.kind()),
+            phase: self.phase,
+        })
     }
 
     /// The zone.

@@ -493,10 +493,10 @@ fn comes_after_the_end(lab: &Lab, (path, bytes): &(PathBuf, Vec<u8>), restarted:
     let inbox = path.parent().expect("the source's side");
     let outbox = lab.target.dropbox().join("out").join(job_of(path));
     if path.ends_with("offer") {
-        // It answers a question that came later, so it has seen this, too.
-        let question = inbox.with_file_name("dbbackup-20070518T033600Z-7f3a");
+        // It answers a question that came later, about a zone that is not there, so it has seen this, too.
+        let question = inbox.with_file_name("another-20070518T033600Z-7f3a");
         put(&question.join("handoff"), b"");
-        let answer = lab.target.dropbox().join("out/dbbackup-20070518T033600Z-7f3a");
+        let answer = lab.target.dropbox().join("out/another-20070518T033600Z-7f3a");
         wait("an answer to the question", || answer.join("result").exists().then_some(()));
         fs::remove_dir_all(&question).expect("the question");
         wait("that answer to be taken away", || (!answer.exists()).then_some(()));

@@ -22,7 +22,7 @@ use crate::host::{Done, StepError};
 use crate::job::event::{Cause, Event};
 use crate::job::message::Failure;
 use crate::job::phase::{Ended, Phase};
-use crate::job::record::{Job, Role};
+use crate::job::record::{Impossible, Job, Role};
 use crate::job::retry::{Decision, back_off, decide};
 use crate::job::step::Step;
 use crate::log::Severity;
@@ -189,16 +189,15 @@ impl Engine {
     fn append(&mut self, event: &Event) -> Result<bool, SpoolError> {
         let now = Utc::now();
         let before = self.job.phase;
-        let mut after = self.job.clone();
-        if let Err(impossible) = after.apply(now, event) {
-            // perform and apply disagree. Nothing is done on the strength of a defect, and no line tells of it: the journal
-            // stays one that can be true.
-            self.alert("defect", &format!("{impossible}; the job rests until zmigrated is started anew"));
-            self.is_defective = true;
-            return Ok(false);
+        // perform and apply disagree? Nothing is done on the strength of a defect, and no line tells of it: the journal stays
+        // one that can be true.
+        if let Err(impossible) = self.job.after(event) {
+            return Ok(self.rest(&impossible));
         }
         self.journal.append(now, event)?;
-        self.job = after;
+        if let Err(impossible) = self.job.apply(now, event) {
+            return Ok(self.rest(&impossible));
+        }
         if self.job.phase != before {
             self.failures = 0;
             self.error = None;
@@ -214,6 +213,12 @@ impl Engine {
         }
         self.context.update(&self.job);
         Ok(true)
+    }
+
+    fn rest(&mut self, impossible: &Impossible) -> bool {
+        self.alert("defect", &format!("{impossible}; the job rests until zmigrated is started anew"));
+        self.is_defective = true;
+        false
     }
 
     /// How long the step has been due, by the journal: a restart does not begin the time anew.
