@@ -222,6 +222,23 @@ fn a_withdraw_of_another_version_is_told_to_the_target_and_stays() {
 }
 
 #[test]
+fn an_offer_of_another_version_is_told_by_the_target_and_stays() {
+    let lab = Lab::new();
+    lab.target.start();
+    let job = "dbbackup-20261126T100000Z-0001";
+    let offer = lab.target.dropbox().join("in").join(job).join("offer");
+    fs::create_dir(offer.parent().expect("a folder")).expect("the job's folder");
+    put(&offer, &of_another_version(job, "offer"));
+    let words = "offer has version 2, this zmigrate reads 1; bring both hosts to one version";
+    wait("it to be told", || lab.target.told().contains(words).then_some(()));
+    // Another look.
+    lab.target.drop_file("one.toml", "zone = 1\n");
+    lab.target.reason("one.toml");
+    assert!(offer.exists());
+    assert_eq!(lab.target.told().matches(words).count(), 1, "once");
+}
+
+#[test]
 fn an_answer_of_another_version_is_told_by_plan() {
     let lab = Lab::started();
     let words =
