@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::target::Target;
+use super::target::{Found, Target};
 use super::{Done, StepError, quarantine, route};
 use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::cmd::zoneadm::ZoneState;
@@ -21,14 +21,14 @@ use crate::job::step::Undo;
 pub fn undo(target: &Target<'_>, step: Undo, age: Duration) -> Result<Done, StepError> {
     let zone = target.job.zone();
     let undone = |kept, written| Done::Event(Event::Undone { step, kept, written });
-    // A zone of that name with another zonepath is somebody else's: it is left alone.
     let state = match step {
-        Undo::Halt | Undo::Detach | Undo::Unconfigure => target
-            .zone()
-            .or_else(|e| if e.kind == crate::job::retry::ErrorKind::Permanent { Ok(None) } else { Err(e) })?,
+        Undo::Halt | Undo::Detach | Undo::Unconfigure => match target.found()? {
+            Found::Ours(line) => Some(line.state),
+            // Somebody else's zone is left alone. Any other failure to look tells nothing, and is tried again.
+            Found::Another(_) | Found::None => None,
+        },
         _ => None,
     };
-    let state = state.map(|line| line.state);
     match (step, state) {
         (
             Undo::Halt,

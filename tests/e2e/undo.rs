@@ -81,3 +81,24 @@ fn what_was_received_is_discarded_as_soon_as_that_is_possible() {
     assert_outcomes(&lab, "failed", &["undone=yes", "step=attach"]);
     before.assert_as_found(&lab.source, &lab.target);
 }
+
+#[test]
+fn a_zone_that_cannot_be_looked_at_is_not_taken_for_one_that_is_gone() {
+    let lab = Lab::new();
+    let kill = json!({"do": "kill-parent", "when": "before"});
+    lab.target.fault(&json!({"command": "zoneadm", "contains": ["boot"], "call": 1, "action": kill}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    lab.target.wait_killed();
+    // A state that no zoneadm of today has: the boot fails for good, and so does each step back.
+    let line = "1:dbbackup:frozen:/export/zones/dbbackup:e4b2f6d0:sparse:shared";
+    let odd = json!({"do": "fail", "text": line, "status": 0, "to": "stdout"});
+    lab.target.fault(&json!({"command": "zoneadm", "contains": ["list", "dbbackup"], "action": odd}));
+    lab.target.start();
+    wait("an alert", || lab.target.told().contains("error=\"undo-halt: ").then_some(()));
+    assert_eq!(lab.target.state("dbbackup").as_deref(), Some("installed"), "nothing was undone");
+    lab.target.no_faults();
+    lab.outcomes();
+    assert_came_back(&lab, &before, &job);
+}

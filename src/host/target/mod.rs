@@ -38,10 +38,32 @@ pub struct Target<'a> {
     pub ending: &'a dyn Fn() -> bool,
 }
 
+/// Whose a zone of the job's name is on this host.
+pub enum Found {
+    /// There is none.
+    None,
+    /// This job's: it has its zonepath.
+    Ours(ZoneLine),
+    /// Somebody else's.
+    Another(ZoneLine),
+}
+
 impl Target<'_> {
     /// The zonepath here.
     pub fn zonepath(&self) -> &str {
         zonepath(self.job)
+    }
+
+    /// Which zone has the name here.
+    ///
+    /// # Errors
+    /// When it can't be told.
+    pub fn found(&self) -> Result<Found, StepError> {
+        Ok(match zoneadm::zone(self.programs, self.job.zone())? {
+            None => Found::None,
+            Some(line) if line.zonepath == Path::new(self.zonepath()) => Found::Ours(line),
+            Some(line) => Found::Another(line),
+        })
     }
 
     /// The zone here, if it is this job's.
@@ -49,13 +71,14 @@ impl Target<'_> {
     /// # Errors
     /// Permanent when the name belongs to another zone.
     pub fn zone(&self) -> Result<Option<ZoneLine>, StepError> {
-        let zone = self.job.zone();
-        match zoneadm::zone(self.programs, zone)? {
-            Some(line) if line.zonepath != Path::new(self.zonepath()) => Err(StepError::permanent(format!(
-                "zone '{zone}' is on this host already, with the zonepath {}",
+        match self.found()? {
+            Found::None => Ok(None),
+            Found::Ours(line) => Ok(Some(line)),
+            Found::Another(line) => Err(StepError::permanent(format!(
+                "zone '{}' is on this host already, with the zonepath {}",
+                line.name,
                 line.zonepath.display()
             ))),
-            found => Ok(found),
         }
     }
 
