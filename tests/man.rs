@@ -59,9 +59,10 @@ const OTHERS: [&str; 28] = [
 ];
 
 /// Files that name an event otherwise than as a literal behind `"event"`, with the words that they use.
-const EVENTS_BY_NAME: [(&str, &[&str]); 3] = [
+const EVENTS_BY_NAME: [(&str, &[&str]); 4] = [
     ("daemon/dropboxes.rs", &["dropbox-accepted", "dropbox-refused"]),
-    ("daemon/engine/mod.rs", &["defect", "held", "in-doubt", "no-ack", "spool", "undo-failed"]),
+    ("daemon/engine/doubt.rs", &["in-doubt", "no-ack", "overdue"]),
+    ("daemon/engine/mod.rs", &["defect", "held", "spool", "undo-failed"]),
     ("daemon/loghost.rs", &["loghost-answers", "loghost-deferred"]),
 ];
 

@@ -104,7 +104,7 @@ fn decide(context: &Arc<Context>, incoming: &mut Incoming, taken: Taken) -> Resu
     let dir = context.spool.admit(&taken, &id)?;
     let line = Line::new().field("job", &id).field("event", "taken-up").field("user", taken.uid);
     context.log.write(Severity::Info, &line.field("request", &file));
-    jobs::begin(context, dir, &event)
+    jobs::begin_or_wait(context, dir, &event)
 }
 
 /// Tells jobs of one second apart.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::bandwidth::Bandwidth;
 use super::bell::Bell;
@@ -17,9 +17,16 @@ use crate::host::live::Live;
 use crate::job::name::{HostName, JobId, ZoneName};
 use crate::job::phase::Phase;
 use crate::job::record::{Job, Role};
+use crate::job::step::Round;
 use crate::log::{Line, Log, Severity};
 use crate::spool::asks::Ask;
-use crate::spool::{Spool, SpoolError};
+use crate::spool::{JobDir, Spool, SpoolError};
+
+/// An alert that nobody has heeded is repeated.
+const REMIND: Duration = Duration::from_secs(3600);
+
+/// A job that waits to send has asked for its place within this time.
+const ASKS_AGAIN: Duration = Duration::from_secs(30);
 
 /// Shared by the main loop and all job threads.
 pub struct Context {
@@ -51,23 +58,69 @@ pub struct Entry {
     pub zone: ZoneName,
     /// The other host.
     pub peer: HostName,
-    /// Where it stands. `None`: set aside, its journal can't be true.
-    pub phase: Option<Phase>,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Source: its place among those that send.
+    pub turn: Turn,
     /// Target: what an accepted answer holds.
     pub reserved: Option<Reserved>,
     /// What it is doing, for people.
     pub live: Arc<Live>,
 }
 
+/// A source's place among the jobs that send at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Its phase tells.
+    ByPhase,
+    /// It waits for one, and last asked then.
+    Wanted(Instant),
+    /// It has one, and is about to begin.
+    Given,
+}
+
+/// A job in `active/` that no thread works on.
+#[derive(Clone)]
+pub enum Idle {
+    /// Its first line could not be written yet.
+    Unbegun(JobDir),
+    /// Its journal can't be true; a person must look.
+    Aside(String),
+}
+
 #[derive(Default)]
 struct Register {
     jobs: BTreeMap<JobId, Entry>,
+    idle: BTreeMap<JobId, Idle>,
     asks: BTreeMap<JobId, Vec<Ask>>,
     threads: Vec<JoinHandle<()>>,
-    held: BTreeMap<&'static str, String>,
+    held: BTreeMap<String, (String, Instant)>,
     /// Peers whose dropbox is not looked at, and why.
     refused: BTreeMap<HostName, String>,
     keep_looked_at: Option<Instant>,
+}
+
+impl Register {
+    fn may_send(&mut self, id: &JobId, limit: usize) -> bool {
+        let sends = |entry: &Entry| {
+            let phase = entry.phase;
+            entry.role == Role::Source && phase.touches_zone() && phase.verdict().is_none()
+                || matches!(phase, Phase::Survey(Round::Second) | Phase::Offer(Round::Second))
+                || entry.turn == Turn::Given
+        };
+        let before = |other: &JobId| (other.time(), other) < (id.time(), id);
+        // One whose peer can't be reached does not ask, and keeps nobody waiting.
+        let asks = |entry: &Entry| matches!(entry.turn, Turn::Wanted(at) if at.elapsed() < ASKS_AGAIN);
+        let others = || self.jobs.iter().filter(|(other, _)| *other != id);
+        let sending = others().filter(|(_, entry)| sends(entry)).count();
+        let older = others().filter(|(other, entry)| asks(entry) && before(other)).count();
+        let kept = self.jobs.get(id).is_some_and(|entry| entry.turn == Turn::Given);
+        let may = kept || sending + older < limit;
+        if let Some(entry) = self.jobs.get_mut(id) {
+            entry.turn = if may { Turn::Given } else { Turn::Wanted(Instant::now()) };
+        }
+        may
+    }
 }
 
 impl Context {
@@ -141,7 +194,10 @@ impl Context {
     /// A job has come into another phase.
     pub fn update(&self, job: &Job) {
         if let Some(entry) = self.lock().jobs.get_mut(&job.id) {
-            entry.phase = Some(job.phase);
+            entry.phase = job.phase;
+            if job.phase != Phase::AwaitStart {
+                entry.turn = Turn::ByPhase;
+            }
             if job.phase.verdict().is_some() && !job.phase.holds_zone() {
                 entry.reserved = None;
             }
@@ -169,11 +225,32 @@ impl Context {
         self.lock().jobs.clone()
     }
 
+    /// Nobody works on this job for now; its zone is kept from others all the same.
+    pub fn lay_idle(&self, id: &JobId, idle: Idle) {
+        self.lock().idle.insert(id.clone(), idle);
+    }
+
+    /// Its folder has been taken away.
+    pub fn is_gone(&self, id: &JobId) {
+        self.lock().idle.remove(id);
+    }
+
+    /// It has been begun, or there was nothing to begin.
+    pub fn is_begun(&self, id: &JobId) {
+        self.lock().idle.retain(|idle, why| idle != id || matches!(why, Idle::Aside(_)));
+    }
+
+    /// All jobs that nobody works on.
+    pub fn idle(&self) -> BTreeMap<JobId, Idle> {
+        self.lock().idle.clone()
+    }
+
     /// The job that keeps others from this zone, if there is one.
     pub fn holder_of(&self, zone: &ZoneName) -> Option<JobId> {
         let register = self.lock();
-        let holds = |entry: &Entry| entry.zone == *zone && entry.phase.is_none_or(Phase::holds_zone);
-        register.jobs.iter().find(|(_, entry)| holds(entry)).map(|(id, _)| id.clone())
+        let holds = |entry: &Entry| entry.zone == *zone && entry.phase.holds_zone();
+        let active = register.jobs.iter().find(|(_, entry)| holds(entry)).map(|(id, _)| id);
+        active.or_else(|| register.idle.keys().find(|id| id.zone() == *zone)).cloned()
     }
 
     /// What all accepted jobs but `id` reserve.
@@ -183,23 +260,16 @@ impl Context {
         others.filter_map(|(_, entry)| entry.reserved.clone()).collect()
     }
 
-    /// A place among the jobs that send at once. One that has it keeps it until its verdict; others get theirs
-    /// in the order of their ids' times.
+    /// A place among the jobs that send at once, for one whose time has come. One that has it keeps it until its verdict;
+    /// others get theirs in the order of their ids' times.
     pub fn may_send(&self, id: &JobId) -> bool {
         let limit = self.config().jobs.parallel as usize;
-        let register = self.lock();
-        let sends = |entry: &Entry| {
-            entry.role == Role::Source
-                && entry.phase.is_some_and(|p| p.touches_zone() && p.verdict().is_none())
-        };
-        let began = |entry: &Entry| matches!(entry.phase, Some(Phase::Survey(r) | Phase::Offer(r)) if r == crate::job::step::Round::Second);
-        let busy = register.jobs.iter().filter(|(other, e)| *other != id && (sends(e) || began(e))).count();
-        busy < limit
+        self.lock().may_send(id, limit)
     }
 
     /// How many jobs this host takes.
     pub fn takes(&self) -> usize {
-        let takes = |e: &&Entry| e.role == Role::Target && e.phase.is_some_and(Phase::holds_zone);
+        let takes = |e: &&Entry| e.role == Role::Target && e.phase.holds_zone();
         self.lock().jobs.values().filter(takes).count()
     }
 
@@ -265,13 +335,23 @@ impl Context {
         std::mem::take(&mut self.lock().threads)
     }
 
-    /// Something outside any job can't be done for now: alerts once for each new reason.
-    pub fn hold(&self, what: &'static str, error: &dyn std::fmt::Display) {
+    /// Something outside any job can't be done for now: alerts for each new reason, and once an hour.
+    pub fn hold(&self, what: &str, error: &dyn std::fmt::Display) {
+        let line = Line::new().field("event", "held").field("what", what);
+        self.tell_again(Severity::Alert, what, line, error);
+    }
+
+    /// What is found again and again: told when its reason is new, and once an hour. `about` tells it from others.
+    pub fn tell_again(&self, severity: Severity, about: &str, line: Line, error: &dyn std::fmt::Display) {
         let text = error.to_string();
-        if self.lock().held.insert(what, text.clone()).as_ref() != Some(&text) {
-            let line = Line::new().field("event", "held").field("what", what).field("error", text);
-            self.log.write(Severity::Alert, &line);
+        let mut register = self.lock();
+        let held = register.held.get(about);
+        if held.is_some_and(|(known, told)| *known == text && told.elapsed() < REMIND) {
+            return;
         }
+        register.held.insert(about.to_owned(), (text.clone(), Instant::now()));
+        drop(register);
+        self.log.write(severity, &line.field("error", text));
     }
 
     /// Writes down why a peer's dropbox is refused, or that it is not. Returns whether that is news.
@@ -296,5 +376,48 @@ impl Context {
 
     fn lock(&self) -> MutexGuard<'_, Register> {
         self.register.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(id: &str) -> (JobId, Entry) {
+        let id = JobId::new(id).unwrap();
+        let entry = Entry {
+            role: Role::Source,
+            zone: id.zone(),
+            peer: HostName::new("zhost2").unwrap(),
+            phase: Phase::AwaitStart,
+            turn: Turn::ByPhase,
+            reserved: None,
+            live: Arc::default(),
+        };
+        (id, entry)
+    }
+
+    #[test]
+    fn of_jobs_that_wake_at_once_as_many_begin_as_may_and_the_oldest_of_the_others_comes_next() {
+        let all = ["a-20260101T000003Z-0001", "z-20260101T000001Z-0001", "m-20260101T000002Z-0001"];
+        let mut register = Register { jobs: all.map(waits).into(), ..Register::default() };
+        let [a, z, m] = all.map(|id| JobId::new(id).unwrap());
+        assert!(register.may_send(&a, 1), "nobody else has asked");
+        assert!(
+            !register.may_send(&m, 1) && !register.may_send(&z, 1),
+            "the place is given before it is begun"
+        );
+        assert!(register.may_send(&a, 1), "and kept");
+        register.jobs.remove(&a);
+        assert!(!register.may_send(&m, 1), "z is older");
+        assert!(register.may_send(&z, 1));
+        // The older one has got a place and does not count as one that waits.
+        for (phase, turn) in [(Phase::AwaitStart, Turn::Given), (Phase::Survey(Round::Second), Turn::ByPhase)]
+        {
+            let z = register.jobs.get_mut(&z).unwrap();
+            (z.phase, z.turn) = (phase, turn);
+            assert!(!register.may_send(&m, 1), "{phase:?}");
+        }
+        assert!(register.may_send(&m, 2));
     }
 }

@@ -32,6 +32,7 @@ pub fn look(context: &Arc<Context>) -> Result<(), SpoolError> {
             ("finish", Some(_)) => {
                 Err("only a migration that ended well on its source is finished".to_owned())
             }
+            (_, Some(dir)) if dir.place == Place::Active => Err("it is set aside, see its alert".to_owned()),
             (_, Some(_)) => Err("it is over".to_owned()),
             (_, None) => Err("there is no such job".to_owned()),
         };
@@ -98,6 +99,6 @@ fn begin(context: &Arc<Context>, of: &JobDir) -> Result<Result<(), String>, Spoo
     // The mark first: a crash in between leaves a mark without a job, which counts as none.
     durable::write(&mark, format!("{id}\n").as_bytes())?;
     let dir = context.spool.create_job(&id, &[])?;
-    jobs::begin(context, dir, &first)?;
+    jobs::begin_or_leave(context, dir, &first)?;
     Ok(Ok(()))
 }

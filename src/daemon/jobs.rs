@@ -6,23 +6,24 @@ use std::thread::{self, JoinHandle};
 
 use chrono::Utc;
 
-use super::context::{Context, Entry};
+use super::context::{Context, Entry, Idle, Turn};
 use super::engine::Engine;
 use super::{perform, report};
 use crate::host::check::reservation;
 use crate::host::live::Live;
 use crate::job::event::Event;
+use crate::job::fault::Faults;
 use crate::job::name::{JobId, SnapshotName};
 use crate::job::record::{Job, Role};
 use crate::job::request::Request;
 use crate::log::{Line, Severity};
 use crate::spool::journal::{self, Journal};
-use crate::spool::{JobDir, Place, SpoolError};
+use crate::spool::{JobDir, Place, SpoolError, durable};
 
 /// Begins a job by its first line.
 ///
 /// # Errors
-/// When the journal can't be written; the next start of the daemon, or the next look, begins it again.
+/// When the journal can't be written; nothing is begun, and the folder is there.
 pub fn begin(context: &Arc<Context>, dir: JobDir, first: &Event) -> Result<(), SpoolError> {
     let mut journal: Journal<Event> = Journal::open(&dir.journal(), |_| {})?;
     let now = Utc::now();
@@ -34,6 +35,28 @@ pub fn begin(context: &Arc<Context>, dir: JobDir, first: &Event) -> Result<(), S
     Ok(())
 }
 
+/// As [`begin`], for what comes again by itself, an offer or an ask: when it can't be begun, nothing stays.
+///
+/// # Errors
+/// As for [`begin`].
+pub fn begin_or_leave(context: &Arc<Context>, dir: JobDir, first: &Event) -> Result<(), SpoolError> {
+    let path = dir.path.clone();
+    begin(context, dir, first).inspect_err(|_| {
+        if let Err(error) = durable::remove_dir_all(&path) {
+            context.hold("active", &error);
+        }
+    })
+}
+
+/// As [`begin`], for a request: it lies in the folder, and [`look`] begins it once that can be done.
+///
+/// # Errors
+/// As for [`begin`].
+pub fn begin_or_wait(context: &Arc<Context>, dir: JobDir, first: &Event) -> Result<(), SpoolError> {
+    let waits = dir.clone();
+    begin(context, dir, first).inspect_err(|_| context.lay_idle(&waits.id, Idle::Unbegun(waits.clone())))
+}
+
 /// Takes over everything in `active/`.
 ///
 /// # Errors
@@ -43,11 +66,26 @@ pub fn take_over(context: &Arc<Context>) -> Result<(), SpoolError> {
         let id = dir.id.clone();
         match fold(&dir) {
             Ok(Some((journal, job))) => start(context, dir, journal, job),
-            Ok(None) => begin_again(context, dir)?,
+            Ok(None) => context.lay_idle(&id, Idle::Unbegun(dir)),
             Err(why) => set_aside(context, &id, &why),
         }
     }
+    look(context);
     Ok(())
+}
+
+/// Begins what could not be begun so far, and reminds of what is set aside.
+pub fn look(context: &Arc<Context>) {
+    for (id, idle) in context.idle() {
+        match idle {
+            Idle::Aside(_) if matches!(context.spool.find(&id), Ok(None)) => context.is_gone(&id),
+            Idle::Aside(why) => tell_aside(context, &id, &why),
+            Idle::Unbegun(dir) => match begin_again(context, dir) {
+                Ok(()) => context.is_begun(&id),
+                Err(error) => context.hold("active", &error),
+            },
+        }
+    }
 }
 
 fn fold(dir: &JobDir) -> Result<Option<(Journal<Event>, Job)>, String> {
@@ -76,18 +114,29 @@ fn take_in(job: &mut Option<Result<Job, String>>, entry: &journal::Entry<Event>)
     });
 }
 
-/// A crash came between the folder and its first line. A request is there to begin from; an offer comes again.
+/// A crash, or a full spool, came between the folder and its first line. A request is there to begin from; an offer or an
+/// ask comes again. One that can't be read is set aside, never lost.
 fn begin_again(context: &Arc<Context>, dir: JobDir) -> Result<(), SpoolError> {
+    let id = dir.id.clone();
+    let aside = |why: String| {
+        set_aside(context, &id, &why);
+        Ok(())
+    };
     let config = context.config();
-    let text = std::fs::read_to_string(dir.request()).ok();
-    let request = text.and_then(|text| Request::parse("request.toml", &text).ok());
-    let Some(request) = request else {
-        return crate::spool::durable::remove_dir_all(&dir.path);
+    let text = match std::fs::read_to_string(dir.request()) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return durable::remove_dir_all(&dir.path);
+        }
+        Err(error) => return aside(format!("request.toml can't be read: {error}")),
+    };
+    let request = match Request::parse("request.toml", &text) {
+        Ok(request) => request,
+        Err(faults) => return aside(Faults(faults).to_string()),
     };
     let named = request.snapshot.clone();
     let Some(snapshot) = named.or_else(|| SnapshotName::new(format!("zmigrate-{}", dir.id)).ok()) else {
-        set_aside(context, &dir.id, "its id makes no snapshot's name");
-        return Ok(());
+        return aside("its id makes no snapshot's name".to_owned());
     };
     let first = Event::Admitted {
         job: dir.id.clone(),
@@ -113,7 +162,8 @@ fn start(context: &Arc<Context>, dir: JobDir, journal: Journal<Event>, job: Job)
         role: job.role,
         zone: job.zone().clone(),
         peer: job.peer.clone(),
-        phase: Some(job.phase),
+        phase: job.phase,
+        turn: Turn::ByPhase,
         reserved,
         live: Arc::clone(&live),
     };
@@ -132,8 +182,13 @@ fn start(context: &Arc<Context>, dir: JobDir, journal: Journal<Event>, job: Job)
 
 /// A journal that can't be true: nothing is done for the job, its zone is kept from other jobs, a person must look.
 fn set_aside(context: &Arc<Context>, id: &JobId, why: &str) {
-    let line = Line::new().field("job", id).field("event", "set-aside").field("error", why);
-    context.log.write(Severity::Alert, &line);
+    context.lay_idle(id, Idle::Aside(why.to_owned()));
+    tell_aside(context, id, why);
+}
+
+fn tell_aside(context: &Context, id: &JobId, why: &str) {
+    let line = Line::new().field("job", id).field("event", "set-aside");
+    context.tell_again(Severity::Alert, id.as_str(), line, &why);
 }
 
 /// Waits for all job threads, when the daemon stops.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::config::{self, Config, Transport};
+use crate::job::record::Role;
 use crate::log::{Line, Log, Severity};
 use crate::spool::incoming::Incoming;
 use crate::spool::{Spool, SpoolError, durable};
@@ -191,6 +192,7 @@ fn run(context: Arc<Context>, config_file: &Path, ready: Ready) -> ExitCode {
 
 /// One look at everything.
 fn look(context: &Arc<Context>, incoming: &mut Incoming) -> Option<Duration> {
+    jobs::look(context);
     let again = admit::look(context, incoming).unwrap_or_else(|error| {
         context.hold("incoming", &error);
         None
@@ -222,6 +224,28 @@ fn watched(context: &Context) -> Vec<PathBuf> {
     paths
 }
 
+/// Would a job that is under way not find its files, or its quarantine, any more?
+fn moves_the_ground(context: &Context, config: &Config) -> Option<String> {
+    let old = context.config();
+    let jobs = context.jobs();
+    if let Some(id) = jobs.keys().next()
+        && old.scratch.dir != config.scratch.dir
+    {
+        return Some(format!("[scratch] dir can't change while a job is active: {id} is"));
+    }
+    let quarantine = |config: &Config, peer| config.accept.get(peer).map(|accept| accept.quarantine.clone());
+    let moved = jobs.iter().find(|(_, entry)| {
+        let now = quarantine(config, &entry.peer);
+        entry.role == Role::Target && now.is_some() && now != quarantine(&old, &entry.peer)
+    });
+    moved.map(|(id, entry)| {
+        format!(
+            "quarantine in [accept.{}] can't change while a job from there is active: {id} is",
+            entry.peer
+        )
+    })
+}
+
 fn reload(context: &Context, file: &Path) {
     match load(file) {
         Ok(config) if config.spool != context.config().spool || config.host != context.config().host => {
@@ -229,6 +253,11 @@ fn reload(context: &Context, file: &Path) {
                 "error",
                 "[host] name and [spool] dir change only with a restart; the old configuration stays",
             );
+            context.log.write(Severity::Err, &line);
+        }
+        Ok(config) if let Some(why) = moves_the_ground(context, &config) => {
+            let error = format!("{why}; the old configuration stays");
+            let line = Line::new().field("event", "refresh-refused").field("error", error);
             context.log.write(Severity::Err, &line);
         }
         Ok(config) => {

@@ -3,10 +3,12 @@
 //! A job that has ended is never taken up again: to whatever still arrives for it the same answer is put
 //! again, from its journal. Jobs that go on look after their own files.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::context::Context;
+use super::context::{Context, Entry};
 use super::{dropboxes, jobs, perform, words};
+use crate::cmd::zoneadm;
 use crate::config::Config;
 use crate::host::live::Live;
 use crate::job::event::Event;
@@ -30,8 +32,8 @@ pub fn look(context: &Arc<Context>) {
     for peer in config.accept.keys().filter(|peer| dropboxes::may_look(context, &config, peer)) {
         let arrivals = Arrivals::new(config.dropbox(peer));
         if let Err(error) = look_at(context, &config, peer, &arrivals) {
-            let line = Line::new().field("event", "deferred").field("peer", peer).field("error", error);
-            context.log.write(Severity::Warning, &line);
+            let line = Line::new().field("event", "deferred").field("peer", peer);
+            context.tell_again(Severity::Warning, peer.as_str(), line, &error);
         }
     }
 }
@@ -43,30 +45,42 @@ fn look_at(
     arrivals: &Arrivals,
 ) -> anyhow::Result<()> {
     let active = context.jobs();
+    // One that can't be dealt with keeps no other waiting.
+    let mut first = Ok(());
     for id in arrivals.jobs(AT_ONCE)? {
-        let inbox = arrivals.job(&id);
-        match active.get(&id) {
-            Some(entry) if entry.role == Role::Target && entry.peer == *peer => {}
-            Some(_) => refuse(&id, &inbox, "this id is in use on this host")?,
-            None => match context.spool.find(&id)? {
-                Some(dir) if dir.place == Place::Active => {}
-                Some(dir) => match jobs::read(&dir) {
-                    Ok(Some(job)) if job.role == Role::Target && job.peer == *peer => {
-                        answer_again(&job, &inbox)?
-                    }
-                    _ => refuse(&id, &inbox, "this id is in use on this host")?,
-                },
-                None => take_up(context, config, peer, &id, &inbox)?,
-            },
-        }
+        let done = look_at_job(context, config, peer, &active, &id, &arrivals.job(&id));
+        first = first.and(done);
     }
     for id in arrivals.answered()? {
         let inbox = arrivals.job(&id);
         if !active.contains_key(&id) && !inbox.is_there() {
-            inbox.forget()?;
+            first = first.and(inbox.forget().map_err(Into::into));
         }
     }
-    Ok(())
+    first
+}
+
+fn look_at_job(
+    context: &Arc<Context>,
+    config: &Config,
+    peer: &HostName,
+    active: &BTreeMap<JobId, Entry>,
+    id: &JobId,
+    inbox: &JobBox,
+) -> anyhow::Result<()> {
+    const IN_USE: &str = "this id is in use on this host";
+    match active.get(id) {
+        Some(entry) if entry.role == Role::Target && entry.peer == *peer => Ok(()),
+        Some(_) => refuse(id, inbox, IN_USE),
+        None => match context.spool.find(id)? {
+            Some(dir) if dir.place == Place::Active => Ok(()),
+            Some(dir) => match jobs::read(&dir) {
+                Ok(Some(job)) if job.role == Role::Target && job.peer == *peer => answer_again(&job, inbox),
+                _ => refuse(id, inbox, IN_USE),
+            },
+            None => take_up(context, config, peer, id, inbox),
+        },
+    }
 }
 
 fn read<T: Message>(id: &JobId, inbox: &JobBox) -> Option<T> {
@@ -120,10 +134,16 @@ fn take_up(
     id: &JobId,
     inbox: &JobBox,
 ) -> anyhow::Result<()> {
-    if inbox.has(Withdraw::NAME) || inbox.has(Handoff::NAME) {
+    let handed_off = inbox.has(Handoff::NAME);
+    if handed_off || inbox.has(Withdraw::NAME) {
         // Called off before it was looked at; or a handoff of a job that is not known here, which must not
         // wait for ever: nothing was taken, and that is the verdict.
         if !inbox.has_put(Verdict::NAME) {
+            if handed_off && let Err(why) = nothing_was_taken(context, peer, id) {
+                let line = Line::new().field("job", id).field("event", "held").field("what", "handoff");
+                context.tell_again(Severity::Alert, id.as_str(), line, &why);
+                return Ok(());
+            }
             let error = format!("{} does not know this job", config.host);
             let error = Some(Failure { step: "receive".into(), error });
             inbox.put(
@@ -160,8 +180,27 @@ fn take_up(
         Err(SpoolError::Exists { .. }) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    jobs::begin(context, dir, &event)?;
+    jobs::begin_or_leave(context, dir, &event)?;
     Ok(())
+}
+
+/// Is it true that this host has nothing of a job that it does not know? A spool may have been set back, or a folder moved
+/// away, behind the attach: the source would boot the zone a second time.
+fn nothing_was_taken(context: &Context, peer: &HostName, id: &JobId) -> Result<(), String> {
+    let zone = id.zone();
+    match zoneadm::zone(&context.programs(), &zone) {
+        Ok(None) => Ok(()),
+        Ok(Some(line)) => Err(format!(
+            "{peer} hands zone '{zone}' over by a job that is not known here, where a zone of that name is {}; {peer} is not \
+             answered, so that it does not boot it as well: if that is the one that was moved, put the job's folder back \
+             into {} and restart zmigrate, or detach the zone here and delete its configuration, and {peer} takes it back",
+            line.state.as_str(),
+            context.spool.dir().join(Place::Active.folder()).display()
+        )),
+        Err(error) => Err(format!(
+            "{peer} hands zone '{zone}' over by a job that is not known here, and whether the zone is can't be told: {error}"
+        )),
+    }
 }
 
 /// The serial that our answer in the dropbox is about.

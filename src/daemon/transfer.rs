@@ -66,10 +66,10 @@ pub fn send(at: &At<'_>) -> Result<Done, StepError> {
 pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
     let job = at.job;
     let inbox = inbox(at.config, job)?;
-    words::put_answer(&inbox, job, Reply::Accepted)?;
     if let Some(reason) = words::withdrawal(at, &inbox)? {
         return Ok(words::withdrawn(&reason));
     }
+    words::put_answer(&inbox, job, Reply::Accepted)?;
     let layout = layout(at)?;
     if let Some(done) = words::reoffered(at, &inbox)? {
         // What has come under one offer would not be found by another one's names.

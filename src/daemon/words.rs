@@ -293,6 +293,12 @@ pub fn reoffered(at: &At<'_>, inbox: &JobBox) -> Result<Option<Done>, StepError>
 /// Target: has the source called it off, or taken its side away? Its reason, if it gave one.
 pub fn withdrawal(at: &At<'_>, inbox: &JobBox) -> Result<Option<String>, StepError> {
     if !inbox.is_there() {
+        // What we said is gone as well: that was not the source, which can't reach it.
+        if at.job.phase == Phase::Receive && !inbox.has_put(Answer::NAME) {
+            let text = "the job's folders in the dropbox are gone, its answer too: is [scratch] dir still the one that it \
+                        began with, and mounted?";
+            return Err(StepError::transient(text));
+        }
         return Ok(Some(String::new()));
     }
     // The peer's word: bounded and escaped.

@@ -189,6 +189,17 @@ impl JobId {
     pub fn for_zone(zone: &ZoneName, at: DateTime<Utc>, salt: u16) -> Self {
         Self(format!("{zone}-{}-{salt:04x}", at.format("%Y%m%dT%H%M%SZ")))
     }
+
+    /// The zone that it is about.
+    pub fn zone(&self) -> ZoneName {
+        let zone = self.0.rsplitn(3, '-').last().unwrap_or_default();
+        ZoneName(zone.to_owned())
+    }
+
+    /// When it was taken up, as it stands in the id: jobs' times compare as these do.
+    pub fn time(&self) -> &str {
+        self.0.rsplit('-').nth(1).unwrap_or_default()
+    }
 }
 
 impl DatasetName {

@@ -88,3 +88,31 @@ fn one_peers_bad_dropbox_does_not_keep_the_daemon_from_the_others() {
     assert_outcomes(&lab, "ok", &[]);
     before.assert_moved(&lab.source, &lab.target);
 }
+
+#[test]
+fn a_scratch_that_is_elsewhere_all_at_once_is_not_taken_for_a_source_that_withdrew() {
+    let lab = Lab::started();
+    let before = Before::of(&lab.source);
+    let job = lab.submit(&Request::new());
+    lab.source.wait_event(&job, "snapshotted", "");
+    lab.source.kill();
+    let old = lab.target.dropbox().parent().and_then(Path::parent).expect("the scratch").to_owned();
+    let new = old.with_file_name("elsewhere");
+    let (was, is) = (format!("dir = {old:?}"), format!("dir = {new:?}"));
+    lab.target.configure(&was, &is);
+    lab.target.signal_refresh();
+    let line = wait_told(&lab.target, &["event=refresh-refused"]);
+    assert!(line.contains(&job) && line.contains("[scratch] dir"), "{line}");
+    lab.target.kill();
+    lab.target.start();
+    let line = wait_told(&lab.target, &["event=deferred", &format!("job={job}")]);
+    assert!(line.contains("[scratch] dir"), "{line}");
+    assert_eq!(lab.target.jobs("active"), [&*job], "{}", lab.target.told());
+    lab.target.kill();
+    lab.target.configure(&is, &was);
+    lab.target.start();
+    lab.source.start();
+    lab.outcomes();
+    assert_outcomes(&lab, "ok", &[]);
+    before.assert_moved(&lab.source, &lab.target);
+}

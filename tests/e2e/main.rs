@@ -6,6 +6,7 @@ mod lab;
 mod cancel;
 mod dropboxes;
 mod failures;
+mod forgotten;
 mod happy;
 mod integrity;
 mod levels;

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::lab::ends::{Before, assert_outcomes};
-use crate::lab::{Lab, Request, ZONE, tree, wait};
+use crate::lab::{Host, Lab, Request, ZONE, tree, wait};
 
 #[test]
 fn a_target_that_is_down_at_first_gets_the_zone_later() {
@@ -129,4 +129,63 @@ fn a_host_that_takes_one_zone_at_once_says_later() {
     lab.source.ask(&["cancel", &first]);
     lab.source.ask(&["cancel", &second]);
     wait("both outcomes", || (lab.source.outcomes().len() == 2).then_some(()));
+}
+
+/// Both hosts doubt behind a second.
+fn doubting() -> Lab {
+    let lab = Lab::new();
+    for host in lab.hosts() {
+        host.configure("doubt_after = \"15m\"", "doubt_after = \"1s\"");
+    }
+    lab
+}
+
+#[track_caller]
+fn wait_alert(host: &Host, event: &str, words: &[&str]) {
+    let event = format!("event={event} ");
+    let line = wait(&format!("the alert {event}"), || {
+        let told = host.told();
+        told.lines().find(|line| line.contains(&event)).map(str::to_owned)
+    });
+    assert!(line.starts_with("<25>") && words.iter().all(|word| line.contains(word)), "{line}");
+}
+
+#[test]
+fn whoever_waits_too_long_for_the_other_is_told_with_the_way_out() {
+    let lab = doubting();
+    let fail = json!({"do": "fail", "text": "zlogin: cannot connect", "status": 1});
+    lab.target.fault(&json!({"command": "zlogin", "action": fail}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    wait_alert(&lab.source, "in-doubt", &[&format!("`zmigrate rollback {job} --target-is-gone zhost2`")]);
+    lab.source.kill();
+    lab.target.no_faults();
+    wait_alert(&lab.target, "no-ack", &[&format!("`zmigrate retry {job} --source-is-gone zhost1`")]);
+    lab.target.kill();
+    lab.source.start();
+    wait_alert(&lab.source, "overdue", &["zone 'dbbackup' is zhost2's", "autoboot stays off"]);
+    lab.target.start();
+    lab.outcomes();
+    assert_outcomes(&lab, "ok", &[]);
+    before.assert_moved(&lab.source, &lab.target);
+}
+
+#[test]
+fn a_step_that_fails_for_too_long_while_the_zone_is_down_is_told_with_the_way_out() {
+    let lab = doubting();
+    let fail = json!({"do": "fail", "text": "internal error: out of memory", "status": 1});
+    lab.source.fault(&json!({"command": "zfs", "contains": ["send"], "action": fail}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    wait_alert(
+        &lab.source,
+        "overdue",
+        &["is down, and send has failed", &format!("`zmigrate cancel {job}`")],
+    );
+    lab.source.no_faults();
+    lab.outcomes();
+    assert_outcomes(&lab, "ok", &[]);
+    before.assert_moved(&lab.source, &lab.target);
 }

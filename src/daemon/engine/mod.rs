@@ -5,6 +5,7 @@
 //! the job's journal. A step that fails is tried again, given up or held as [`decide`] says; what is
 //! held alerts, once an hour, until it works or an operator acts.
 
+mod doubt;
 mod heed;
 
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub struct Engine {
     live: Arc<Live>,
     memory: Memory,
     failures: u32,
+    /// The first of them.
+    failing: Option<Instant>,
     error: Option<String>,
     /// When the step that is due became so, in this process.
     due_since: Instant,
@@ -77,6 +80,7 @@ impl Engine {
             memory,
             failures: 0,
             error: None,
+            failing: None,
             due_since: Instant::now(),
             alerted: None,
             told: false,
@@ -251,6 +255,9 @@ impl Engine {
 
     fn failed(&mut self, step: Step, error: StepError, heard: u64) {
         self.failures += 1;
+        if self.failures == 1 {
+            self.failing = Some(Instant::now());
+        }
         let text = error.text.clone();
         if self.error.as_deref() != Some(&text) {
             self.live.note(&format!("{}: {text}", step.word()));
@@ -311,33 +318,6 @@ impl Engine {
             self.alert("spool", error);
         }
         self.context.bell.wait(heard, Duration::from_secs(1));
-    }
-
-    /// Nothing is known for too long: somebody must look.
-    fn doubt(&mut self) {
-        let limit = self.context.config().jobs.doubt_after;
-        let since =
-            |at: Option<DateTime<Utc>>| at.and_then(|at| (Utc::now() - at).to_std().ok()).unwrap_or_default();
-        let (event, age, text) = match self.job.phase {
-            Phase::Await => {
-                let text = format!(
-                    "no result from {peer} for zone '{zone}', which stays down here; on {peer}: `zmigrate rollback {id}` gives the verdict; only if {peer} is gone for good, here: `zmigrate rollback {id} --target-is-gone {peer}`",
-                    peer = self.job.peer,
-                    zone = self.job.zone(),
-                    id = self.job.id,
-                );
-                ("in-doubt", since(self.job.times.handed_off), text)
-            }
-            Phase::Settled | Phase::Receipt | Phase::Install(_) => {
-                let waiting = self.live.state().waiting.map(|w| w.to_string()).unwrap_or_default();
-                let text = format!("zone '{}' waits for {}: {waiting}", self.job.zone(), self.job.peer);
-                ("no-ack", since(self.job.times.phase), text)
-            }
-            _ => return,
-        };
-        if age >= limit && self.is_alert_due() {
-            self.alert(event, &text);
-        }
     }
 
     fn is_alert_due(&self) -> bool {

@@ -74,8 +74,13 @@ impl Host {
     pub fn refresh(&self) {
         let heeded = || self.told().matches(" event=refreshed").count();
         let before = heeded();
-        kill(pid(self.daemon.borrow().as_ref().expect("a daemon")), Signal::SIGHUP).expect("a signal");
+        self.signal_refresh();
         wait("the configuration to be read", || (heeded() > before).then_some(()));
+    }
+
+    /// As [`Host::refresh`], whatever comes of it.
+    pub fn signal_refresh(&self) {
+        kill(pid(self.daemon.borrow().as_ref().expect("a daemon")), Signal::SIGHUP).expect("a signal");
     }
 
     /// Ends it as a power failure does.
