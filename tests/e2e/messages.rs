@@ -1,6 +1,6 @@
 //! Words between the hosts that get lost, come damaged, come twice or come late.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -131,7 +131,7 @@ fn a_torn_ack() {
 #[test]
 fn an_old_progress_in_the_place_of_the_last_one() {
     let first = Mutex::new(None::<Vec<u8>>);
-    let known = Mutex::new(HashSet::<Vec<u8>>::new());
+    let known = Mutex::new(HashMap::<Vec<u8>, u32>::new());
     meddled("out", "progress", |path, _| {
         let Ok(bytes) = fs::read(path) else { return false };
         let mut first = first.lock().expect("the first");
@@ -139,13 +139,18 @@ fn an_old_progress_in_the_place_of_the_last_one() {
             *first = Some(bytes);
             return false;
         }
-        // Each one once: what is put again stays.
         let old = first.as_ref().expect("the first");
-        let is_news = *old != bytes && known.lock().expect("what is known").insert(bytes);
-        if is_news {
+        if *old == bytes {
+            return false;
+        }
+        // Receiving puts its last one twice at once; what is put again and again stays.
+        let mut known = known.lock().expect("what is known");
+        let times = known.entry(bytes).or_default();
+        *times += 1;
+        if *times <= 3 {
             put(path, old);
         }
-        is_news
+        *times <= 3
     });
 }
 
