@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{Argv, CmdError, Output, ParseError, Programs, Status};
 use crate::job::name::ZoneName;
@@ -152,6 +153,10 @@ pub enum BootEnvironment {
     InPlace,
 }
 
+/// How long an attach that updates may take: it waits for `pkg`, and a network, and one that is cut short leaves the zone
+/// `incomplete`.
+const UPDATE_TIMEOUT: Duration = Duration::from_hours(4);
+
 /// Attaches a configured zone. One option at most where Solaris 10 may see it: the parser of 10/08 looks at the first one
 /// only. A forced attach runs no hook, so there is nobody to take `-x`.
 pub fn attach(zone: &ZoneName, mode: AttachMode, root: BootEnvironment) -> Argv {
@@ -163,7 +168,11 @@ pub fn attach(zone: &ZoneName, mode: AttachMode, root: BootEnvironment) -> Argv 
     };
     let in_place = root == BootEnvironment::InPlace && mode != AttachMode::Force;
     let kept: &[&str] = if in_place { &["-x", "deny-zbe-clone"] } else { &[] };
-    verb(zone, &["attach"]).args(kept.iter().copied()).args(option)
+    let argv = verb(zone, &["attach"]).args(kept.iter().copied()).args(option);
+    match mode {
+        AttachMode::Update | AttachMode::UpdateAll => argv.within(UPDATE_TIMEOUT),
+        AttachMode::Strict | AttachMode::Force => argv,
+    }
 }
 
 /// Checks an installed or configured zone against the host: zonepath, file systems, datasets, interfaces.
@@ -417,6 +426,15 @@ mod tests {
         for (argv, wanted) in cases {
             assert_eq!(argv.program(), "zoneadm");
             assert_eq!(argv.arguments(), wanted);
+        }
+    }
+
+    #[test]
+    fn an_attach_that_updates_has_hours_and_any_other_what_is_configured() {
+        let limit = |mode| attach(&ZoneName::new("web").unwrap(), mode, BootEnvironment::Usual).limit();
+        assert_eq!([limit(AttachMode::Strict), limit(AttachMode::Force)], [None, None]);
+        for mode in [AttachMode::Update, AttachMode::UpdateAll] {
+            assert!(limit(mode).is_some_and(|limit| limit >= Duration::from_secs(2 * 3600)), "{mode:?}");
         }
     }
 

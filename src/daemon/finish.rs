@@ -28,7 +28,7 @@ pub fn look(context: &Arc<Context>) -> Result<(), SpoolError> {
             continue;
         }
         let answer = match (ask.verb.as_str(), context.spool.find(&ask.job)?) {
-            ("finish", Some(dir)) if dir.place == Place::Done => begin(context, &dir)?,
+            ("finish", Some(dir)) if dir.place == Place::Done => begin(context, &dir, By::Operator)?,
             ("finish", Some(_)) => {
                 Err("only a migration that ended well on its source is finished".to_owned())
             }
@@ -53,7 +53,7 @@ pub fn look(context: &Arc<Context>) -> Result<(), SpoolError> {
             if let Ok(Some(job)) = jobs::read(&dir)
                 && is_kept_long_enough(&job)
             {
-                let _ = begin(context, &dir)?;
+                let _ = begin(context, &dir, By::Itself)?;
             }
         }
     }
@@ -66,8 +66,17 @@ fn is_kept_long_enough(job: &Job) -> bool {
     job.role == Role::Source && job.times.verdict.is_some_and(over)
 }
 
+/// On whose word the old copy goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// An operator's, who may say it again when it has failed.
+    Operator,
+    /// The request's `keep`: once. What stood against it is in the outcome, and stays until somebody acts.
+    Itself,
+}
+
 /// Begins the finish of a done migration, once.
-fn begin(context: &Arc<Context>, of: &JobDir) -> Result<Result<(), String>, SpoolError> {
+fn begin(context: &Arc<Context>, of: &JobDir, by: By) -> Result<Result<(), String>, SpoolError> {
     let job = match jobs::read(of) {
         Ok(Some(job)) if job.role == Role::Source && job.phase == Phase::Ended(Ended::Ok) => job,
         Ok(_) => return Ok(Err("only a migration that ended well on its source is finished".to_owned())),
@@ -77,9 +86,9 @@ fn begin(context: &Arc<Context>, of: &JobDir) -> Result<Result<(), String>, Spoo
     if let Ok(text) = std::fs::read_to_string(&mark)
         && let Ok(id) = JobId::new(text.trim())
         && let Some(dir) = context.spool.find(&id)?
-        && dir.place != Place::Failed
+        && (dir.place != Place::Failed || by == By::Itself)
     {
-        return Ok(Err(format!("job {id} has finished it, or is about to")));
+        return Ok(Err(format!("job {id} has finished it, has tried to, or is about to")));
     }
     if let Some(holder) = context.holder_of(job.zone()) {
         return Ok(Err(format!("zone '{}' is in job {holder}", job.zone())));

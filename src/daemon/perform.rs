@@ -28,8 +28,8 @@ use crate::transport::arrivals::{Arrivals, JobBox};
 /// What a job's thread remembers between two looks at a step. Nothing in it is needed after a crash.
 #[derive(Default)]
 pub struct Memory {
-    /// The zone has been told to shut down.
-    pub shutdown_asked: bool,
+    /// The age of the step at which the zone was told to shut down.
+    pub shutdown_asked: Option<Duration>,
     /// The zone may be on its way down, although it still says `running`.
     pub told_to_stop: bool,
     /// The serial of the offer or answer that was put by this process.
@@ -40,6 +40,8 @@ pub struct Memory {
     pub took_handoff_out: bool,
     /// Target: what has been received, as told to the source.
     pub progress: Progress,
+    /// Target: the age of the step at which this process first looked at the gate.
+    pub gate_opened: Option<Duration>,
     /// Target: everything is here.
     pub received: Option<std::collections::BTreeMap<DatasetName, Guid>>,
     /// Target: what this host's ZFS takes; asked once.
@@ -63,7 +65,8 @@ impl Memory {
 
     /// The phase has changed.
     pub fn next_step(&mut self) {
-        self.shutdown_asked = false;
+        self.shutdown_asked = None;
+        self.gate_opened = None;
         self.put = None;
         self.alert = None;
     }
@@ -176,7 +179,7 @@ pub fn perform(
         Step::PutRefusal => words::put_refusal(&at),
         Step::Receive => transfer::receive(&at, memory),
         Step::PutReceipt => words::put_receipt(&at),
-        Step::Install(step) => install(&at, step),
+        Step::Install(step) => install(&at, memory, step),
         Step::AwaitAck => words::await_ack(&at),
         Step::SetAutoboot => {
             words::put_result(&at, true)?;
@@ -200,7 +203,7 @@ pub fn perform(
     }
 }
 
-fn install(at: &At<'_>, step: Install) -> Result<Done, StepError> {
+fn install(at: &At<'_>, memory: &mut Memory, step: Install) -> Result<Done, StepError> {
     with_target(at, |target| match step {
         Install::Recheck => target.recheck(),
         Install::Properties => target.properties(),
@@ -211,7 +214,7 @@ fn install(at: &At<'_>, step: Install) -> Result<Done, StepError> {
         Install::Configure => target.configure(),
         Install::Attach => target.attach(),
         Install::Boot => target.boot(),
-        Install::Verify => verify::verify(target, at.age),
+        Install::Verify => verify::verify(target, &mut memory.gate_opened, at.age),
     })
     .map(|done| words::fill(at.job, done))
 }

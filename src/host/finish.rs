@@ -37,7 +37,9 @@ pub fn check(programs: &Programs, job: &Job) -> Result<Done, StepError> {
     let known: BTreeSet<String> =
         job.datasets.iter().flat_map(|d| [d.name.to_string(), d.name.at(&job.snapshot)]).collect();
     for name in guids.keys().filter(|name| !known.contains(*name)) {
-        reasons.push(format!("'{name}' has come since the handoff"));
+        // An older snapshot, too: it did not go along, and exists nowhere else.
+        reasons
+            .push(format!("'{name}' is not a part of what was moved, destroy it first if nobody needs it"));
     }
     for dataset in &names {
         let snapshot = dataset.at(&job.snapshot);

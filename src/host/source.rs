@@ -55,12 +55,17 @@ pub fn set_autoboot(programs: &Programs, zone: &ZoneName, on: bool) -> Result<()
     }
 }
 
-/// Shuts the zone down and waits for `installed`. `asked` remembers that it has been told to; `age` is how
-/// long this step has been due.
+/// Shuts the zone down and waits for `installed`. `age` is how long this step has been due, and `asked` remembers at which age
+/// this process told the zone to: one that nobody asked has not had its time.
 ///
 /// # Errors
 /// Permanent when the request's time is over and it does not force.
-pub fn shutdown(programs: &Programs, job: &Job, asked: &mut bool, age: Duration) -> Result<Done, StepError> {
+pub fn shutdown(
+    programs: &Programs,
+    job: &Job,
+    asked: &mut Option<Duration>,
+    age: Duration,
+) -> Result<Done, StepError> {
     let zone = job.zone();
     let state = here(programs, zone)?;
     match state {
@@ -70,7 +75,13 @@ pub fn shutdown(programs: &Programs, job: &Job, asked: &mut bool, age: Duration)
             return Err(StepError::permanent(format!("zone '{zone}' is {state} and can't be shut down")));
         }
     }
-    if age > job.request.shutdown.timeout {
+    if state == ZoneState::Running && asked.is_none() {
+        // Whatever it exits with: it may be killed along with the zone. The state is what counts.
+        if let Err(error @ crate::cmd::RunError::NotFound { .. }) = programs.run(&zlogin::shutdown(zone)) {
+            return Err(error.into());
+        }
+        *asked = Some(age);
+    } else if age.saturating_sub(asked.unwrap_or_default()) > job.request.shutdown.timeout {
         let limit = job.request.shutdown.timeout.as_secs();
         if !job.request.shutdown.force {
             let text = format!(
@@ -80,13 +91,6 @@ pub fn shutdown(programs: &Programs, job: &Job, asked: &mut bool, age: Duration)
         }
         programs.ok(&zoneadm::halt(zone))?;
         return Ok(Done::poll(format!("zone '{zone}' to halt"), age));
-    }
-    if state == ZoneState::Running && !*asked {
-        // Whatever it exits with: it may be killed along with the zone. The state is what counts.
-        if let Err(error @ crate::cmd::RunError::NotFound { .. }) = programs.run(&zlogin::shutdown(zone)) {
-            return Err(error.into());
-        }
-        *asked = true;
     }
     Ok(Done::poll(format!("zone '{zone}' to be installed, it is {state}"), age))
 }
@@ -318,8 +322,12 @@ pub fn put_back(
     if survey.zone.autoboot {
         set_autoboot(programs, zone, true)?;
     }
-    if survey.zone.running && here(programs, zone)? == ZoneState::Installed {
-        boot(programs, zone)?;
+    match here(programs, zone)? {
+        // Only set up in the kernel, perhaps by a boot that was cut short.
+        ZoneState::Installed | ZoneState::Ready if survey.zone.running => boot(programs, zone)?,
+        // One that did not run and does now was started by somebody else.
+        ZoneState::Installed | ZoneState::Ready | ZoneState::Running => {}
+        state => return Err(StepError::transient(format!("zone '{zone}' is {state}, not as it was found"))),
     }
     Ok(Done::Event(Event::PutBack))
 }

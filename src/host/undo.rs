@@ -30,24 +30,27 @@ pub fn undo(target: &Target<'_>, step: Undo, age: Duration) -> Result<Done, Step
         _ => None,
     };
     match (step, state) {
+        (Undo::Halt | Undo::Detach | Undo::Unconfigure, None) => Ok(undone(Vec::new(), None)),
+        // In each of the three: a boot or an attach that has outlived its daemon may come behind the halt or the detach.
         (
-            Undo::Halt,
+            Undo::Halt | Undo::Detach | Undo::Unconfigure,
             Some(ZoneState::Running | ZoneState::Ready | ZoneState::ShuttingDown | ZoneState::Down),
         ) => {
             target.programs.ok(&zoneadm::halt(zone))?;
             Ok(Done::poll(format!("zone '{zone}' to halt"), age))
         }
-        (Undo::Detach, Some(ZoneState::Installed)) => {
+        (Undo::Halt, Some(_)) => Ok(undone(Vec::new(), None)),
+        (Undo::Detach | Undo::Unconfigure, Some(ZoneState::Installed)) => {
             target.programs.ok(&zoneadm::detach(zone))?;
             Ok(Done::poll(format!("zone '{zone}' to be detached"), age))
         }
+        // An update that was cut short leaves it incomplete, which is not attached: its configuration can go.
+        (Undo::Detach, Some(ZoneState::Configured | ZoneState::Incomplete)) => Ok(undone(Vec::new(), None)),
         (Undo::Unconfigure, Some(ZoneState::Configured | ZoneState::Incomplete)) => {
             target.programs.ok(&zonecfg::delete(zone))?;
             Ok(Done::poll(format!("zone '{zone}' to be gone"), age))
         }
-        (Undo::Halt | Undo::Detach | Undo::Unconfigure, None) => Ok(undone(Vec::new(), None)),
-        (Undo::Halt, Some(_)) | (Undo::Detach, Some(ZoneState::Configured)) => Ok(undone(Vec::new(), None)),
-        (Undo::Detach | Undo::Unconfigure, Some(state)) => {
+        (Undo::Detach | Undo::Unconfigure, Some(state @ (ZoneState::Mounted | ZoneState::Unavailable))) => {
             Err(StepError::transient(format!("zone '{zone}' is {state}")))
         }
         (Undo::Unroute, _) => {

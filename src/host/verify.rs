@@ -11,20 +11,22 @@ use crate::job::message::{Failure, Verdict};
 use crate::job::request::OnFailure;
 use crate::job::step::Install;
 
-/// Is the zone up, as the request wants to see it? Looked at until the request's time is over; `age` is how
-/// long that has been going on.
+/// Is the zone up, as the request wants to see it? Looked at until the request's time is over. `age` is how long this step has
+/// been due; the time counts from the age at which this process first looked, which `opened` remembers: while the host was
+/// down, or waited for the source's word, the zone did not come up.
 ///
 /// # Errors
 /// Permanent when time is over, unless the request says `on_failure = "stay"`.
-pub fn verify(target: &Target<'_>, age: Duration) -> Result<Done, StepError> {
+pub fn verify(target: &Target<'_>, opened: &mut Option<Duration>, age: Duration) -> Result<Done, StepError> {
     if !target.job.is_to_run() {
         return Ok(ok(None));
     }
+    let since = *opened.get_or_insert(age);
     // A reboot of this host leaves the zone down: its autoboot waits for the ack.
     let Err(why) = target.run_zone().and_then(|()| look(target)) else { return Ok(ok(None)) };
     let limit = target.job.request.verify.timeout;
     // What the daemon's end has cut short says nothing about the zone.
-    if age <= limit || (target.ending)() {
+    if age.saturating_sub(since) <= limit || (target.ending)() {
         return Ok(Done::poll(format!("the gate: {why}"), age));
     }
     let text = format!("zone '{}' did not come up within {} s: {why}", target.job.zone(), limit.as_secs());

@@ -75,6 +75,51 @@ fn a_shutdown_that_hangs_is_forced_if_the_request_says_so() {
 }
 
 #[test]
+fn a_zone_that_nobody_has_asked_has_the_whole_time_for_its_shutdown() {
+    let lab = Lab::new();
+    let kill = json!({"do": "kill-parent", "when": "before"});
+    lab.source.fault(&json!({"command": "zlogin", "contains": ["shutdown"], "call": 1, "action": kill}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new().set("shutdown", "timeout", "\"4s\""));
+    lab.source.wait_killed();
+    wait_for_age(&lab.source, &job, "autoboot-cleared", 5);
+    lab.source.start();
+    lab.outcomes();
+    assert_outcomes(&lab, "ok", &[]);
+    before.assert_moved(&lab.source, &lab.target);
+}
+
+#[test]
+fn a_zone_has_the_whole_time_for_its_boot_after_its_host_was_down() {
+    let lab = Lab::new();
+    lab.target.manners(ZONE, json!({"boot_ms": 1000, "writes_on_boot": false}));
+    let kill = json!({"do": "kill-parent", "when": "before"});
+    lab.target.fault(&json!({"command": "zlogin", "contains": ["svcs"], "call": 1, "action": kill}));
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new().set("verify", "timeout", "\"8s\""));
+    lab.target.wait_killed();
+    wait_for_age(&lab.target, &job, "installed\",\"step\":\"boot", 9);
+    lab.target.reboot();
+    lab.outcomes();
+    assert_outcomes(&lab, "ok", &[]);
+    before.assert_moved(&lab.source, &lab.target);
+}
+
+/// Waits until a line of a job's journal is so many seconds old.
+fn wait_for_age(host: &Host, job: &str, event: &str, seconds: i64) {
+    let event = format!("\"event\":\"{event}\"");
+    wait(&format!("{event} to be {seconds} s old"), || {
+        let journal = host.of_job(job, "journal");
+        let line = journal.lines().rfind(|line| line.contains(&event))?;
+        let at = line.split("\"at\":\"").nth(1)?.split('"').next()?;
+        let at = at.parse::<chrono::DateTime<chrono::Utc>>().ok()?;
+        (chrono::Utc::now() - at > chrono::TimeDelta::seconds(seconds)).then_some(())
+    });
+}
+
+#[test]
 fn the_detach_fails() {
     source_fails(&failing("zoneadm", &["detach"], "detach: no way"), &["step=detach", "detach: no way"]);
 }

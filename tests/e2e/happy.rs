@@ -201,11 +201,11 @@ fn a_zone_moves_back_once_the_old_copy_is_finished() {
     before.assert_moved(&lab.target, &lab.source);
 }
 
-#[test]
-fn an_old_copy_with_a_term_is_finished_by_itself() {
-    let lab = Lab::started();
-    lab.migrate(&Request::new().set("source", "keep", "\"1s\""));
-    // What is kept is looked at once a minute, and at the start.
+/// Moves the zone and starts the source anew when the old copy's term is over: what is kept is looked at once a minute, and at the
+/// start. What came `before` that is done while no daemon runs.
+fn kept_for_a_second(lab: &Lab, before: impl FnOnce()) -> String {
+    let job = lab.submit(&Request::new().set("source", "keep", "\"1s\""));
+    lab.outcomes();
     lab.source.stop();
     crate::lab::wait("the term to be over", || {
         let line = lab.source.outcomes()[0].clone();
@@ -213,10 +213,48 @@ fn an_old_copy_with_a_term_is_finished_by_itself() {
             line.split(" ts=").nth(1)?.split(' ').next()?.parse::<chrono::DateTime<chrono::Utc>>().ok()?;
         (chrono::Utc::now() - at > chrono::TimeDelta::seconds(2)).then_some(())
     });
+    before();
     lab.source.start();
+    job
+}
+
+#[test]
+fn an_old_copy_with_a_term_is_finished_by_itself() {
+    let lab = Lab::started();
+    kept_for_a_second(&lab, || {});
     let line = lab.source.wait_outcome(1);
     assert!(line.contains("result=ok"), "{line}");
     assert_eq!(lab.source.state(ZONE), None);
     assert_eq!(lab.source.datasets(), [""; 0]);
     assert_eq!(lab.target.state(ZONE).as_deref(), Some("running"));
+}
+
+#[test]
+fn an_old_copy_that_cannot_go_is_tried_once_and_then_left_to_the_operator() {
+    let lab = Lab::new();
+    // From before: it did not go along.
+    let older = "data/zones/dbbackup/tank/mysql@older";
+    lab.source.run("zfs", &["snapshot", older]);
+    lab.start();
+    let younger = "data/zones/dbbackup/tank/mysql@younger";
+    let job = kept_for_a_second(&lab, || drop(lab.source.run("zfs", &["snapshot", younger])));
+    let line = lab.source.wait_outcome(1);
+    assert!(
+        line.contains("result=failed") && line.contains("@younger' is not a part of what was moved"),
+        "{line}"
+    );
+    lab.rest();
+    // The next start looks again; the operator's word comes behind that look, or before it.
+    lab.source.stop();
+    lab.source.start();
+    lab.source.ask(&["finish", &job]);
+    lab.source.wait_outcome(2);
+    lab.rest();
+    assert_eq!(lab.source.jobs("failed").len(), 2, "one by itself, one by the operator");
+    lab.source.run("zfs", &["destroy", younger]);
+    lab.source.run("zfs", &["destroy", older]);
+    lab.source.ask(&["finish", &job]);
+    let line = lab.source.wait_outcome(3);
+    assert!(line.contains("result=ok"), "{line}");
+    assert_eq!(lab.source.datasets(), [""; 0]);
 }

@@ -102,3 +102,43 @@ fn a_zone_that_cannot_be_looked_at_is_not_taken_for_one_that_is_gone() {
     lab.outcomes();
     assert_came_back(&lab, &before, &job);
 }
+
+#[test]
+fn a_zone_that_comes_up_behind_the_halt_is_halted_again() {
+    for (command, verb, step, meanwhile) in [
+        ("zoneadm", "detach", "undo-detach", &[&["boot"][..]][..]),
+        ("zonecfg", "delete", "undo-configure", &[&["attach"][..], &["boot"]]),
+        ("zonecfg", "delete", "undo-configure", &[&["mark", "incomplete"]]),
+    ] {
+        eprintln!("-- {meanwhile:?} before {step}");
+        let lab = Lab::new();
+        lab.target.fault(&failing(command, &[verb]));
+        let before = Before::of(&lab.source);
+        lab.start();
+        let job = lab.submit(&in_vain());
+        wait("an alert", || lab.target.told().contains(&format!("error=\"{step}: ")).then_some(()));
+        for verb in meanwhile {
+            lab.target.run("zoneadm", &[&["-z", "dbbackup"], *verb].concat());
+        }
+        lab.target.no_faults();
+        lab.outcomes();
+        assert_came_back(&lab, &before, &job);
+    }
+}
+
+#[test]
+fn a_zone_that_is_only_ready_is_not_taken_for_one_that_runs_again() {
+    let lab = Lab::new();
+    lab.source.fault(&failing("zfs", &["snapshot"]));
+    lab.source.fault(&failing("zonecfg", &["autoboot=true"]));
+    let before = Before::of(&lab.source);
+    lab.start();
+    lab.submit(&Request::new());
+    wait("an alert", || lab.source.told().contains("event=undo-failed").then_some(()));
+    lab.source.run("zoneadm", &["-z", "dbbackup", "ready"]);
+    lab.source.no_faults();
+    lab.outcomes();
+    let line = &lab.source.outcomes()[0];
+    assert!(line.contains("result=failed ") && line.contains("undone=yes"), "{line}");
+    before.assert_as_found(&lab.source, &lab.target);
+}
