@@ -1,7 +1,7 @@
 //! `transport = "sftp"`: the source's side of a dropbox behind the peer's sshd.
 //!
 //! Keys, known hosts, agents and jump hosts are the system's ssh's business; over there nothing runs but the SFTP server. Sessions
-//! are made when they are needed and kept for the next question ([`sessions`]), so that a job and all its polling log in once, and
+//! are made when they are needed and kept for the next question (`sessions`), so that a job and all its polling log in once, and
 //! each part that travels beside another has a session of its own. One that breaks takes all the others with it, as they share its
 //! way.
 //!
