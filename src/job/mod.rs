@@ -19,4 +19,5 @@ pub mod sheet;
 pub mod status;
 pub mod step;
 pub mod survey;
+pub mod times;
 pub mod units;

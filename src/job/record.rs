@@ -9,6 +9,7 @@ use super::phase::{Back, Ended, Phase};
 use super::request::Request;
 use super::step::{Install, Round};
 use super::survey::{Dataset, Survey};
+use super::times::Times;
 use std::collections::BTreeMap;
 
 /// Whose part of the migration this is.
@@ -49,25 +50,6 @@ pub enum Impossible {
         /// The phase in which it stands.
         phase: Phase,
     },
-}
-
-/// When the landmarks of a job were journaled, by this host's clock.
-#[derive(Debug, Clone, Default)]
-pub struct Times {
-    /// First line.
-    pub begun: Option<DateTime<Utc>>,
-    /// The shutdown was about to begin: the outage's first instant.
-    pub down: Option<DateTime<Utc>>,
-    /// The source had the zone up again, or knew that it was up on the target.
-    pub up: Option<DateTime<Utc>>,
-    /// The handoff was journaled.
-    pub handed_off: Option<DateTime<Utc>>,
-    /// The verdict was journaled.
-    pub verdict: Option<DateTime<Utc>>,
-    /// The phase was entered.
-    pub phase: Option<DateTime<Utc>>,
-    /// How long each step took in all, by the step's word, in milliseconds.
-    pub took: BTreeMap<String, u64>,
 }
 
 /// The fold of a journal.
@@ -357,28 +339,14 @@ impl Job {
         }
     }
 
-    /// Accounts the time in the phase that is left.
     fn mark(&mut self, at: DateTime<Utc>, next: Phase) {
         if next == self.phase {
             return;
         }
-        if let Some(since) = self.times.phase {
-            let spent = (at - since).num_milliseconds().max(0) as u64;
-            // Delivered knows better what was send, copy and receive.
-            if self.phase != Phase::Send {
-                *self.times.took.entry(self.phase.next().word().to_owned()).or_default() += spent;
-            }
-        }
-        self.times.phase = Some(at);
-        if self.role == Role::Source && next.is_outage() && self.times.down.is_none() {
-            self.times.down = Some(at);
-        }
+        self.times.mark(at, self.role, self.phase, next);
         if next == Phase::Install(Install::Boot) {
             // From here on the zone may have run here, whatever happened to the line that would say so.
             self.booted = true;
-        }
-        if self.times.verdict.is_none() && next.verdict().is_some() {
-            self.times.verdict = Some(at);
         }
     }
 
