@@ -16,7 +16,7 @@ use crate::host::{plan as commands, survey};
 use crate::job::event::Event;
 use crate::job::layout;
 use crate::job::message::{self, Answer, MAX_MESSAGE, Message, Offer, Reply};
-use crate::job::name::{HostName, JobId, SnapshotName};
+use crate::job::name::{HostName, JobId};
 use crate::job::record::Job;
 use crate::job::request::Request;
 use crate::job::survey::Survey;
@@ -78,17 +78,8 @@ fn job(config: &Config, request: &Request, survey: &Survey) -> Result<Job, CliEr
     let now = clock::now();
     // Two plans of one second are told apart by their process.
     let id = JobId::for_zone(&request.zone, now, std::process::id() as u16);
-    let snapshot = match &request.snapshot {
-        Some(name) => name.clone(),
-        None => SnapshotName::new(format!("zmigrate-{id}")).map_err(|why| CliError::bad([why]))?,
-    };
-    let admitted = Event::Admitted {
-        job: id,
-        host: config.host.clone(),
-        request: Box::new(request.clone()),
-        snapshot,
-        part: config.scratch.part,
-    };
+    let admitted = Event::admitted(&id, &config.host, request.clone(), config.scratch.part)
+        .map_err(|why| CliError::bad([why]))?;
     let failed = |e: crate::job::record::Impossible| CliError::failed(e.to_string());
     let mut job = Job::begin(now, &admitted).map_err(failed)?;
     job.apply(now, &Event::Surveyed { survey: Box::new(survey.clone()) }).map_err(failed)?;

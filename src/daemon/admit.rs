@@ -10,7 +10,7 @@ use super::jobs;
 use crate::cmd::zoneadm;
 use crate::job::event::Event;
 use crate::job::fault::Faults;
-use crate::job::name::{JobId, SnapshotName};
+use crate::job::name::JobId;
 use crate::job::request::Request;
 use crate::log::{Ending, Line, Outcome, Severity};
 use crate::spool::SpoolError;
@@ -87,19 +87,9 @@ fn decide(context: &Arc<Context>, incoming: &mut Incoming, taken: Taken) -> Resu
             break id;
         }
     };
-    let snapshot = match &request.snapshot {
-        Some(name) => name.clone(),
-        None => match SnapshotName::new(format!("zmigrate-{id}")) {
-            Ok(name) => name,
-            Err(why) => return reject(context, incoming, taken, &why.to_string()),
-        },
-    };
-    let event = Event::Admitted {
-        job: id.clone(),
-        host: config.host.clone(),
-        request: Box::new(request),
-        snapshot,
-        part: config.scratch.part,
+    let event = match Event::admitted(&id, &config.host, request, config.scratch.part) {
+        Ok(event) => event,
+        Err(why) => return reject(context, incoming, taken, &why.to_string()),
     };
     let dir = context.spool.admit(&taken, &id)?;
     let line = Line::new().field("job", &id).field("event", "taken-up").field("user", taken.uid);

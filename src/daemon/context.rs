@@ -22,8 +22,8 @@ use crate::log::{Line, Log, Severity};
 use crate::spool::asks::Ask;
 use crate::spool::{JobDir, Spool, SpoolError};
 
-/// An alert that nobody has heeded is repeated.
-const REMIND: Duration = Duration::from_secs(3600);
+/// Between two alerts about the same thing.
+pub const ALERT_EVERY: Duration = Duration::from_secs(3600);
 
 /// A job that waits to send has asked for its place within this time.
 const ASKS_AGAIN: Duration = Duration::from_secs(30);
@@ -346,7 +346,7 @@ impl Context {
         let text = error.to_string();
         let mut register = self.lock();
         let held = register.held.get(about);
-        if held.is_some_and(|(known, told)| *known == text && told.elapsed() < REMIND) {
+        if held.is_some_and(|(known, told)| *known == text && told.elapsed() < ALERT_EVERY) {
             return;
         }
         register.held.insert(about.to_owned(), (text.clone(), Instant::now()));

@@ -13,7 +13,7 @@ use crate::host::check::reservation;
 use crate::host::live::Live;
 use crate::job::event::Event;
 use crate::job::fault::Faults;
-use crate::job::name::{JobId, SnapshotName};
+use crate::job::name::JobId;
 use crate::job::record::{Job, Role};
 use crate::job::request::Request;
 use crate::log::{Line, Severity};
@@ -134,18 +134,10 @@ fn begin_again(context: &Arc<Context>, dir: JobDir) -> Result<(), SpoolError> {
         Ok(request) => request,
         Err(faults) => return aside(Faults(faults).to_string()),
     };
-    let named = request.snapshot.clone();
-    let Some(snapshot) = named.or_else(|| SnapshotName::new(format!("zmigrate-{}", dir.id)).ok()) else {
-        return aside("its id makes no snapshot's name".to_owned());
-    };
-    let first = Event::Admitted {
-        job: dir.id.clone(),
-        host: config.host.clone(),
-        request: Box::new(request),
-        snapshot,
-        part: config.scratch.part,
-    };
-    begin(context, dir, &first)
+    match Event::admitted(&dir.id, &config.host, request, config.scratch.part) {
+        Ok(first) => begin(context, dir, &first),
+        Err(_) => aside("its id makes no snapshot's name".to_owned()),
+    }
 }
 
 fn start(context: &Arc<Context>, dir: JobDir, journal: Journal<Event>, job: Job) {

@@ -247,34 +247,28 @@ fn moves_the_ground(context: &Context, config: &Config) -> Option<String> {
 }
 
 fn reload(context: &Context, file: &Path) {
-    match load(file) {
-        Ok(config) if config.spool != context.config().spool || config.host != context.config().host => {
-            let line = Line::new().field("event", "refresh-refused").field(
-                "error",
-                "[host] name and [spool] dir change only with a restart; the old configuration stays",
-            );
-            context.log.write(Severity::Err, &line);
-        }
-        Ok(config) if let Some(why) = moves_the_ground(context, &config) => {
+    let config = match reloaded(context, file) {
+        Ok(config) => config,
+        Err(why) => {
             let error = format!("{why}; the old configuration stays");
             let line = Line::new().field("event", "refresh-refused").field("error", error);
-            context.log.write(Severity::Err, &line);
+            return context.log.write(Severity::Err, &line);
         }
-        Ok(config) => {
-            if let Err(error) = make_directories(&config) {
-                context
-                    .log
-                    .write(Severity::Err, &Line::new().field("event", "refresh").field("error", &error));
-            }
-            context.set_config(config);
-            dropboxes::make(context);
-            context.log.write(Severity::Notice, &Line::new().field("event", "refreshed"));
-        }
-        Err(failed) => {
-            let error = format!("{:#}; the old configuration stays", failed.error).replace('\n', " ");
-            context
-                .log
-                .write(Severity::Err, &Line::new().field("event", "refresh-refused").field("error", error));
-        }
+    };
+    if let Err(error) = make_directories(&config) {
+        context.log.write(Severity::Err, &Line::new().field("event", "refresh").field("error", &error));
     }
+    context.set_config(config);
+    dropboxes::make(context);
+    context.log.write(Severity::Notice, &Line::new().field("event", "refreshed"));
+}
+
+/// The configuration as it is now, if it may take the place of the one that counts.
+fn reloaded(context: &Context, file: &Path) -> Result<Config, String> {
+    let config = load(file).map_err(|failed| format!("{:#}", failed.error).replace('\n', " "))?;
+    let old = context.config();
+    if config.spool != old.spool || config.host != old.host {
+        return Err("[host] name and [spool] dir change only with a restart".to_owned());
+    }
+    moves_the_ground(context, &config).map_or(Ok(config), Err)
 }

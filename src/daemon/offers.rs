@@ -83,22 +83,11 @@ fn look_at_job(
     }
 }
 
-/// The offer; one that can't be read, or is of another version, is told and left.
-fn read_offer(id: &JobId, inbox: &JobBox) -> anyhow::Result<Option<Offer>> {
-    let Some(bytes) = inbox.read(Offer::NAME, MAX_MESSAGE)? else { return Ok(None) };
-    let body = message::heard(id, &bytes)?;
-    if body.is_none() {
-        // Where a damaged one lies, the source would believe that its word stands.
-        inbox.remove(Offer::NAME);
-    }
-    Ok(body)
-}
-
 fn refuse(id: &JobId, inbox: &JobBox, why: &str) -> anyhow::Result<()> {
     if inbox.has_put(Answer::NAME) {
         return Ok(());
     }
-    let Some(offer) = read_offer(id, inbox)? else { return Ok(()) };
+    let Some(offer) = words::read_for::<Offer>(id, inbox, |_| {})? else { return Ok(()) };
     put_answer(id, inbox, offer.serial, Reply::Refused(vec![why.to_owned()]), Vec::new())
 }
 
@@ -154,7 +143,7 @@ fn take_up(
         }
         return Ok(());
     }
-    let Some(offer) = read_offer(id, inbox)? else { return Ok(()) };
+    let Some(offer) = words::read_for::<Offer>(id, inbox, |_| {})? else { return Ok(()) };
     let answered = read_answer(id, inbox);
     if answered == Some(offer.serial) {
         return Ok(());

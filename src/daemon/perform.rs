@@ -76,18 +76,15 @@ impl Memory {
     /// # Errors
     /// Transient: a peer that was taken out of the configuration may come back.
     fn dropbox(&mut self, context: &Arc<Context>, job: &Job, live: &Arc<Live>) -> Result<Dropbox, StepError> {
-        let config = context.config();
-        let peer = config.peers.get(&job.peer).ok_or_else(|| no_peer(job))?;
-        if let Some((transport, dropbox)) = &self.reached
-            && *transport == peer.transport
+        let transport = transport(context, job)?;
+        if let Some((reached, dropbox)) = &self.reached
+            && *reached == transport
         {
             return Ok(dropbox.clone());
         }
-        let (log, over, id) = (Arc::clone(live), Arc::clone(context), job.id.clone());
-        let programs = context.programs().with_trace(move |line| log.note(line));
-        let is_over = move || over.is_called(&id);
-        let dropbox = Dropbox::new(&peer.transport, &job.id, programs, Instant::now, is_over);
-        self.reached = Some((peer.transport.clone(), dropbox.clone()));
+        let (over, id) = (Arc::clone(context), job.id.clone());
+        let dropbox = open(context, job, live, &transport, move || over.is_called(&id));
+        self.reached = Some((transport, dropbox.clone()));
         Ok(dropbox)
     }
 
@@ -270,16 +267,29 @@ pub fn dropbox(at: &At<'_>) -> Result<Dropbox, StepError> {
 /// # Errors
 /// As there.
 pub fn called_dropbox(context: &Arc<Context>, job: &Job, live: &Arc<Live>) -> Result<Dropbox, StepError> {
-    let config = context.config();
-    let peer = config.peers.get(&job.peer).ok_or_else(|| no_peer(job))?;
-    let (log, over) = (Arc::clone(live), Arc::clone(context));
-    let programs = context.programs().with_trace(move |line| log.note(line));
-    Ok(Dropbox::new(&peer.transport, &job.id, programs, Instant::now, move || over.is_stopping()))
+    let over = Arc::clone(context);
+    Ok(open(context, job, live, &transport(context, job)?, move || over.is_stopping()))
 }
 
-fn no_peer(job: &Job) -> StepError {
+/// What is done for it goes to the job's log.
+fn open(
+    context: &Context,
+    job: &Job,
+    live: &Arc<Live>,
+    at: &Transport,
+    is_over: impl Fn() -> bool + Send + Sync + 'static,
+) -> Dropbox {
+    let log = Arc::clone(live);
+    let programs = context.programs().with_trace(move |line| log.note(line));
+    Dropbox::new(at, &job.id, programs, Instant::now, is_over)
+}
+
+fn transport(context: &Context, job: &Job) -> Result<Transport, StepError> {
     let peer = &job.peer;
-    StepError::transient(format!("peer {peer} is no longer in the configuration: section [peer.{peer}]"))
+    let config = context.config();
+    config.peers.get(peer).map(|peer| peer.transport.clone()).ok_or_else(|| {
+        StepError::transient(format!("peer {peer} is no longer in the configuration: section [peer.{peer}]"))
+    })
 }
 
 /// Waits for the peer's word. What nothing announces is asked for: often at first, because the zone may be down meanwhile,

@@ -21,7 +21,7 @@ use crate::job::record::Job;
 use crate::transport::Dropbox;
 use crate::transport::arrivals::JobBox;
 use read::get;
-pub use read::{denial, read};
+pub use read::{denial, read, read_for};
 
 /// After a `later` the peer is asked again.
 const LATER: Duration = Duration::from_secs(10);

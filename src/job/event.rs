@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::message::{Failure, Handoff, Offer, Verdict};
-use super::name::{Bytes, DatasetName, Guid, HostName, JobId, SnapshotName};
+use super::name::{Bytes, DatasetName, Guid, HostName, JobId, NameError, SnapshotName};
 use super::request::Request;
 use super::step::{Install, Undo};
 use super::survey::{Dataset, Survey};
@@ -271,6 +271,18 @@ pub enum Kind {
 }
 
 impl Event {
+    /// The first line of a request's job. Where the request names no final snapshot it is `zmigrate-JOB`.
+    ///
+    /// # Errors
+    /// When the id makes no snapshot's name.
+    pub fn admitted(id: &JobId, host: &HostName, request: Request, part: Bytes) -> Result<Self, NameError> {
+        let snapshot = match &request.snapshot {
+            Some(name) => name.clone(),
+            None => SnapshotName::new(format!("zmigrate-{id}"))?,
+        };
+        Ok(Self::Admitted { job: id.clone(), host: host.clone(), request: Box::new(request), snapshot, part })
+    }
+
     /// The bare kind; `None` for the three first lines, which begin a phase instead of changing one.
     pub fn kind(&self) -> Option<Kind> {
         use Event::*;

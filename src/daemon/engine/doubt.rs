@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
-use super::Engine;
+use super::{Engine, since};
 use crate::job::phase::Phase;
 
 impl Engine {
@@ -20,21 +18,20 @@ impl Engine {
     fn overdue(&self) -> Option<(&'static str, Duration, String)> {
         let job = &self.job;
         let (peer, zone, id) = (&job.peer, job.zone(), &job.id);
-        let due = || age(job.times.phase);
         let waiting = || self.live.state().waiting.map(|w| w.to_string()).unwrap_or_default();
         Some(match job.phase {
             Phase::Await => {
                 let text = format!(
                     "no result from {peer} for zone '{zone}', which stays down here; on {peer}: `zmigrate rollback {id}` gives the verdict; only if {peer} is gone for good, here: `zmigrate rollback {id} --target-is-gone {peer}`"
                 );
-                ("in-doubt", age(job.times.handed_off), text)
+                ("in-doubt", since(job.times.handed_off), text)
             }
             Phase::Settled | Phase::Receipt | Phase::Install(_) => {
                 let text = format!(
                     "zone '{zone}' waits for {peer}: {}; only if {peer} is gone for good: `zmigrate retry {id} --source-is-gone {peer}`",
                     waiting()
                 );
-                ("no-ack", due(), text)
+                ("no-ack", self.age(), text)
             }
             phase if phase.is_outage() && self.failures > 0 => {
                 let error = self.error.clone().unwrap_or_default();
@@ -50,20 +47,16 @@ impl Engine {
                     "zone '{zone}' is {peer}'s, which has not read that we know: its autoboot stays off there until then; waited for: {}",
                     waiting()
                 );
-                ("overdue", due(), text)
+                ("overdue", self.age(), text)
             }
             Phase::Release(_) => {
                 let text = format!(
                     "zone '{zone}' is as it was found, which {peer} has not heard; waited for: {}",
                     waiting()
                 );
-                ("overdue", due(), text)
+                ("overdue", self.age(), text)
             }
             _ => return None,
         })
     }
-}
-
-fn age(since: Option<DateTime<Utc>>) -> Duration {
-    since.and_then(|at| (Utc::now() - at).to_std().ok()).unwrap_or_default()
 }

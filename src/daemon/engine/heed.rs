@@ -83,8 +83,10 @@ impl Engine {
             }
             "cancel"
                 if job.phase.source_may_turn_back()
-                    || matches!(job.phase, Phase::Check | Phase::Receive)
-                    || matches!(job.phase, Phase::FinishCheck | Phase::FinishUnconfigure) =>
+                    || matches!(
+                        job.phase,
+                        Phase::Check | Phase::Receive | Phase::FinishCheck | Phase::FinishUnconfigure
+                    ) =>
             {
                 Ok(Some(turn_back(job.phase.next())))
             }

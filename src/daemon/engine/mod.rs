@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
-use super::context::Context;
+use super::context::{ALERT_EVERY, Context};
 use super::perform::{self, Memory};
 use super::report;
 use crate::host::live::Live;
@@ -28,9 +28,6 @@ use crate::job::step::Step;
 use crate::log::Severity;
 use crate::spool::journal::Journal;
 use crate::spool::{JobDir, Place, SpoolError};
-
-/// Between two alerts about the same thing.
-const ALERT_EVERY: Duration = Duration::from_secs(3600);
 
 /// How often people see what moves.
 const STATUS_EVERY: Duration = Duration::from_millis(500);
@@ -223,8 +220,7 @@ impl Engine {
 
     /// How long the step has been due, by the journal: a restart does not begin the time anew.
     fn age(&self) -> Duration {
-        let since = self.job.times.phase.unwrap_or_else(Utc::now);
-        (Utc::now() - since).to_std().unwrap_or_default()
+        since(self.job.times.phase)
     }
 
     /// The verdict is known: one line for syslog and one for the log host, once.
@@ -380,6 +376,11 @@ impl Engine {
         report::write(&self.dir, &status);
         self.status = Some(status);
     }
+}
+
+/// How long ago, by this host's clock; nothing where that is not known.
+fn since(at: Option<DateTime<Utc>>) -> Duration {
+    at.and_then(|at| (Utc::now() - at).to_std().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use crate::daemon::perform::At;
 use crate::host::StepError;
 use crate::job::message::{self, Handoff, MAX_MESSAGE, Message, MessageError, Verdict};
+use crate::job::name::JobId;
 use crate::job::record::Job;
 use crate::transport::Dropbox;
 use crate::transport::arrivals::JobBox;
@@ -16,13 +17,23 @@ pub fn get<T: Message>(job: &Job, dropbox: &Dropbox) -> Result<Option<T>, StepEr
 
 /// A message of the peer, from the target's side.
 pub fn read<T: Message>(at: &At<'_>, inbox: &JobBox) -> Result<Option<T>, StepError> {
+    let damaged = |error: &MessageError| at.live.note(&format!("{error}; it is taken away, to be put again"));
+    read_for(&at.job.id, inbox, damaged)
+}
+
+/// As [`read`], also for a job that is not there: who wants to know hears that it was `damaged`.
+pub fn read_for<T: Message>(
+    job: &JobId,
+    inbox: &JobBox,
+    damaged: impl FnOnce(&MessageError),
+) -> Result<Option<T>, StepError> {
     let Some(bytes) = inbox.read(T::NAME, MAX_MESSAGE)? else { return Ok(None) };
-    match message::open(&at.job.id, &bytes) {
+    match message::open(job, &bytes) {
         Ok(body) => Ok(Some(body)),
         Err(error @ MessageError::Version { .. }) => Err(StepError::transient(error.to_string())),
         Err(error) => {
-            // Where a damaged one lies, the source would believe that its word stands.
-            at.live.note(&format!("{error}; it is taken away, to be put again"));
+            // Where it lies, the source would believe that its word stands.
+            damaged(&error);
             inbox.remove(T::NAME);
             Ok(None)
         }
