@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::lab::ends::{Before, assert_outcomes, has_top};
-use crate::lab::{Lab, Request, ZONE, wait};
+use crate::lab::{Lab, Request, ZONE, failing, wait};
 
 /// A command of the source fails again and again, which holds the job in a step; then it is cancelled.
 fn cancelled_in(command: &str, contains: &str, step: &str) {
@@ -108,8 +108,7 @@ fn while_it_waits_for_its_time() {
 #[test]
 fn on_the_target_while_it_receives() {
     let lab = Lab::new();
-    let text = "cannot receive: out of space";
-    lab.target.fault(&json!({"command": "zfs", "contains": ["receive"], "action": {"do": "fail", "text": text, "status": 1}}));
+    lab.target.fault(&failing("zfs", &["receive"], "cannot receive: out of space"));
     let before = Before::of(&lab.source);
     lab.start();
     let job = lab.submit(&Request::new());
@@ -202,8 +201,7 @@ fn a_finish_that_fails_again_and_again() {
     let before = Before::of(&lab.source);
     let job = lab.submit(&Request::new());
     lab.outcomes();
-    let text = "cannot do it now: dataset is busy";
-    lab.source.fault(&json!({"command": "zonecfg", "contains": ["delete"], "action": {"do": "fail", "text": text, "status": 1}}));
+    lab.source.fault(&failing("zonecfg", &["delete"], "cannot do it now: dataset is busy"));
     lab.source.ask(&["finish", &job]);
     let finish = wait("the finish", || lab.source.jobs("active").first().cloned());
     wait("the step", || lab.source.told().contains("event=deferred step=unconfigure").then_some(()));

@@ -6,18 +6,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use crate::lab::ends::{Before, assert_outcomes};
-use crate::lab::{Host, Lab, Request, wait};
+use crate::lab::{Lab, Request, wait};
 
 fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-}
-
-#[track_caller]
-fn wait_told(host: &Host, words: &[&str]) -> String {
-    wait(&format!("{} to tell {words:?}", host.name), || {
-        let told = host.told();
-        told.lines().find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned)
-    })
 }
 
 #[test]
@@ -25,9 +17,9 @@ fn an_offer_in_a_dropbox_that_others_can_write_is_not_looked_at_until_that_is_me
     let lab = Lab::started();
     let before = Before::of(&lab.source);
     let inbox = lab.target.dropbox().join("in");
-    wait_told(&lab.target, &["event=ready"]);
+    lab.target.wait_told(&["event=ready"]);
     chmod(&inbox, 0o777);
-    let line = wait_told(&lab.target, &["event=dropbox-refused", "peer=zhost1"]);
+    let line = lab.target.wait_told(&["event=dropbox-refused", "peer=zhost1"]);
     // An alert of facility daemon.
     assert!(line.starts_with("<25>"), "{line}");
     assert!(line.contains("can be written by others than its owner (mode 0777)"), "{line}");
@@ -42,7 +34,7 @@ fn an_offer_in_a_dropbox_that_others_can_write_is_not_looked_at_until_that_is_me
     }
     assert!(lab.target.jobs("active").is_empty(), "it was looked at");
     chmod(&inbox, 0o755);
-    wait_told(&lab.target, &["event=dropbox-accepted", "peer=zhost1"]);
+    lab.target.wait_told(&["event=dropbox-accepted", "peer=zhost1"]);
     // Behind the two rejected ones.
     let there = lab.target.wait_outcome(2);
     let here = lab.source.wait_outcome(0);
@@ -60,7 +52,7 @@ fn a_dropbox_that_is_opened_to_others_during_a_job_holds_it_and_nothing_is_belie
     lab.target.wait_event(&job, "accepted", "");
     let outbox = lab.target.dropbox().join("out");
     chmod(&outbox, 0o777);
-    wait_told(&lab.target, &["event=dropbox-refused", "/out can be written by others"]);
+    lab.target.wait_told(&["event=dropbox-refused", "/out can be written by others"]);
     chmod(&outbox, 0o755);
     lab.outcomes();
     assert_outcomes(&lab, "ok", &[]);
@@ -80,7 +72,7 @@ fn one_peers_bad_dropbox_does_not_keep_the_daemon_from_the_others() {
     chmod(bad.parent().unwrap(), 0o755);
     symlink("/tmp", &bad).unwrap();
     lab.start();
-    wait_told(&lab.target, &["event=dropbox-refused", "peer=zhost9", "is not a directory"]);
+    lab.target.wait_told(&["event=dropbox-refused", "peer=zhost9", "is not a directory"]);
     lab.submit(&Request::new());
     lab.source.wait_outcome(0);
     fs::remove_file(&bad).unwrap();
@@ -101,11 +93,11 @@ fn a_scratch_that_is_elsewhere_all_at_once_is_not_taken_for_a_source_that_withdr
     let (was, is) = (format!("dir = {old:?}"), format!("dir = {new:?}"));
     lab.target.configure(&was, &is);
     lab.target.signal_refresh();
-    let line = wait_told(&lab.target, &["event=refresh-refused"]);
+    let line = lab.target.wait_told(&["event=refresh-refused"]);
     assert!(line.contains(&job) && line.contains("[scratch] dir"), "{line}");
     lab.target.kill();
     lab.target.start();
-    let line = wait_told(&lab.target, &["event=deferred", &format!("job={job}")]);
+    let line = lab.target.wait_told(&["event=deferred", &format!("job={job}")]);
     assert!(line.contains("[scratch] dir"), "{line}");
     assert_eq!(lab.target.jobs("active"), [&*job], "{}", lab.target.told());
     lab.target.kill();

@@ -3,11 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::lab::ends::{Before, assert_came_back, assert_outcomes};
-use crate::lab::{Host, Lab, Request, ZONE, profile, wait};
-
-fn failing(command: &str, contains: &[&str], text: &str) -> Value {
-    json!({"command": command, "contains": contains, "action": {"do": "fail", "text": text, "status": 1}})
-}
+use crate::lab::{Host, Lab, Request, ZONE, failing, profile, wait};
 
 fn failing_once(command: &str, contains: &[&str], text: &str) -> Value {
     json!({"command": command, "contains": contains, "call": 1, "action": {"do": "fail", "text": text, "status": 1}})

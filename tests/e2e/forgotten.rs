@@ -4,12 +4,7 @@
 use std::fs;
 
 use crate::lab::ends::{Before, assert_outcomes};
-use crate::lab::{Host, Lab, Request, ZONE, wait};
-
-fn told(host: &Host, words: &[&str]) -> Option<String> {
-    let told = host.told();
-    told.lines().find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned)
-}
+use crate::lab::{Lab, Request, ZONE, wait};
 
 /// A migration whose target has the zone and nobody to tell it to, and then not its job any more.
 fn target_forgets() -> (Lab, Before, String) {
@@ -31,7 +26,7 @@ fn target_forgets() -> (Lab, Before, String) {
 #[test]
 fn a_target_that_has_forgotten_its_job_does_not_give_back_a_zone_that_it_has() {
     let (lab, before, job) = target_forgets();
-    let line = wait("the alert", || told(&lab.target, &["event=held", "what=handoff"]));
+    let line = lab.target.wait_told(&["event=held", "what=handoff"]);
     assert!(line.contains(&format!("job={job}")) && line.contains("running"), "{line}");
     // Twice: what the source asks after the alert changes nothing.
     lab.source.ask(&["retry", &job]);
@@ -48,7 +43,7 @@ fn a_target_that_has_forgotten_its_job_does_not_give_back_a_zone_that_it_has() {
 #[test]
 fn a_target_that_has_forgotten_its_job_and_has_no_zone_gives_it_back() {
     let (lab, _, job) = target_forgets();
-    wait("the alert", || told(&lab.target, &["event=held", "what=handoff"]));
+    lab.target.wait_told(&["event=held", "what=handoff"]);
     for args in [&["halt"][..], &["detach"]] {
         lab.target.run("zoneadm", &[&["-z", ZONE], args].concat());
     }
@@ -76,7 +71,7 @@ fn a_request_whose_first_line_was_never_written_is_begun_or_set_aside_and_keeps_
     let unreadable = folder("another-20261126T100000Z-0001", Some("zone = 1\n"));
     let nothing = folder("other-20261126T100000Z-0003", None);
     lab.start();
-    let line = wait("the alert", || told(&lab.source, &["event=set-aside", "job=another-"]));
+    let line = lab.source.wait_told(&["event=set-aside", "job=another-"]);
     assert!(line.contains("request.toml:1") && line.contains("zone"), "{line}");
     lab.source.wait_outcome(0);
     lab.target.wait_outcome(0);

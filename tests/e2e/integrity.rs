@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::lab::ends::{Before, assert_outcomes};
-use crate::lab::{Lab, Request, ZONE, tree, wait};
+use crate::lab::{Lab, Request, ZONE, failing, tree, wait};
 
 /// The parts of a job in the target's dropbox, with their inodes.
 fn parts(lab: &Lab, job: &str) -> Vec<(PathBuf, u64)> {
@@ -24,8 +24,7 @@ fn parts(lab: &Lab, job: &str) -> Vec<(PathBuf, u64)> {
 /// with what has arrived, and it goes on.
 fn damaged(meddle: impl FnOnce(&Lab, &str)) {
     let lab = Lab::new();
-    let text = "cannot receive: out of space";
-    lab.target.fault(&json!({"command": "zfs", "contains": ["receive"], "action": {"do": "fail", "text": text, "status": 1}}));
+    lab.target.fault(&failing("zfs", &["receive"], "cannot receive: out of space"));
     let before = Before::of(&lab.source);
     lab.start();
     let job = lab.submit(&Request::new());

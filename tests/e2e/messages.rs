@@ -12,7 +12,7 @@ use zmigrate::job::message::{self, Message, Offer};
 use zmigrate::job::name::JobId;
 
 use crate::lab::ends::{Before, assert_outcomes};
-use crate::lab::{Host, Lab, Request, ZONE, wait};
+use crate::lab::{Host, Lab, Request, ZONE, failing, wait};
 
 /// Something meddles with one message while a migration runs. Some messages live for a millisecond only: where
 /// one was read before it was met, the migration is a plain one, and another is tried.
@@ -185,8 +185,7 @@ fn an_answer_of_another_version_is_told_to_the_source() {
 #[test]
 fn a_progress_of_another_version_is_told_to_the_source() {
     let lab = Lab::new();
-    let text = "cannot receive: out of space";
-    lab.target.fault(&json!({"command": "zfs", "contains": ["receive"], "action": {"do": "fail", "text": text, "status": 1}}));
+    lab.target.fault(&failing("zfs", &["receive"], "cannot receive: out of space"));
     let before = Before::of(&lab.source);
     lab.start();
     let job = lab.submit(&Request::new());
@@ -207,8 +206,7 @@ fn a_progress_of_another_version_is_told_to_the_source() {
 #[test]
 fn a_withdraw_of_another_version_is_told_to_the_target_and_stays() {
     let lab = Lab::new();
-    let text = "cannot receive: out of space";
-    lab.target.fault(&json!({"command": "zfs", "contains": ["receive"], "action": {"do": "fail", "text": text, "status": 1}}));
+    lab.target.fault(&failing("zfs", &["receive"], "cannot receive: out of space"));
     let before = Before::of(&lab.source);
     lab.start();
     let job = lab.submit(&Request::new());
@@ -271,8 +269,7 @@ fn an_answer_of_another_version_is_told_by_plan() {
 #[test]
 fn an_offer_anew_behind_the_first_part_ends_the_job() {
     let lab = Lab::new();
-    let text = "cannot receive: out of space";
-    lab.target.fault(&json!({"command": "zfs", "contains": ["receive", "tank/mysql"], "action": {"do": "fail", "text": text, "status": 1}}));
+    lab.target.fault(&failing("zfs", &["receive", "tank/mysql"], "cannot receive: out of space"));
     let before = Before::of(&lab.source);
     lab.start();
     let job = lab.submit(&Request::new());

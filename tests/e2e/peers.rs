@@ -2,10 +2,8 @@
 
 use std::fs;
 
-use serde_json::json;
-
 use crate::lab::ends::{Before, assert_outcomes};
-use crate::lab::{Host, Lab, Request, ZONE, tree, wait};
+use crate::lab::{Host, Lab, Request, ZONE, failing, tree, wait};
 
 #[test]
 fn a_target_that_is_down_at_first_gets_the_zone_later() {
@@ -71,8 +69,7 @@ fn a_target_that_goes_away_behind_the_handoff() {
 #[test]
 fn a_source_that_is_gone_for_good_leaves_no_image_on_the_targets_scratch() {
     let lab = Lab::new();
-    let text = "cannot receive: out of space";
-    lab.target.fault(&json!({"command": "zfs", "contains": ["receive"], "action": {"do": "fail", "text": text, "status": 1}}));
+    lab.target.fault(&failing("zfs", &["receive"], "cannot receive: out of space"));
     lab.start();
     let job = lab.submit(&Request::new());
     let inbox = lab.target.dropbox().join("in").join(&job);
@@ -143,18 +140,14 @@ fn doubting() -> Lab {
 #[track_caller]
 fn wait_alert(host: &Host, event: &str, words: &[&str]) {
     let event = format!("event={event} ");
-    let line = wait(&format!("the alert {event}"), || {
-        let told = host.told();
-        told.lines().find(|line| line.contains(&event)).map(str::to_owned)
-    });
+    let line = host.wait_told(&[&event]);
     assert!(line.starts_with("<25>") && words.iter().all(|word| line.contains(word)), "{line}");
 }
 
 #[test]
 fn whoever_waits_too_long_for_the_other_is_told_with_the_way_out() {
     let lab = doubting();
-    let fail = json!({"do": "fail", "text": "zlogin: cannot connect", "status": 1});
-    lab.target.fault(&json!({"command": "zlogin", "action": fail}));
+    lab.target.fault(&failing("zlogin", &[], "zlogin: cannot connect"));
     let before = Before::of(&lab.source);
     lab.start();
     let job = lab.submit(&Request::new());
@@ -174,8 +167,7 @@ fn whoever_waits_too_long_for_the_other_is_told_with_the_way_out() {
 #[test]
 fn a_step_that_fails_for_too_long_while_the_zone_is_down_is_told_with_the_way_out() {
     let lab = doubting();
-    let fail = json!({"do": "fail", "text": "internal error: out of memory", "status": 1});
-    lab.source.fault(&json!({"command": "zfs", "contains": ["send"], "action": fail}));
+    lab.source.fault(&failing("zfs", &["send"], "internal error: out of memory"));
     let before = Before::of(&lab.source);
     lab.start();
     let job = lab.submit(&Request::new());

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::lab::ends::{Before, assert_came_back, assert_outcomes};
-use crate::lab::{Lab, Request, profile};
+use crate::lab::{Lab, Request, failing, profile};
 
 /// A host loses power right after one of its job's events; the zone boots with the host wherever it is set to.
 fn rebooted(host: usize, event: &str, word: &str) {
@@ -119,8 +119,7 @@ fn the_source_reboots_on_the_way_back_from_before_the_handoff() {
     for event in ["turned-back", "put-back", "tidied"] {
         eprintln!("-- after {event}");
         let lab = Lab::new();
-        let fail = json!({"do": "fail", "text": "cannot snapshot: permission denied", "status": 1});
-        lab.source.fault(&json!({"command": "zfs", "contains": ["snapshot"], "action": fail}));
+        lab.source.fault(&failing("zfs", &["snapshot"], "cannot snapshot: permission denied"));
         let before = Before::of(&lab.source);
         lab.start();
         let job = lab.submit(&Request::new());

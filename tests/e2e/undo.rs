@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::lab::ends::{Before, assert_came_back, assert_outcomes};
-use crate::lab::{Lab, Request, wait};
+use crate::lab::{Lab, Request, failing, wait};
 use crate::routes::with_route;
 
 /// A zone that does not come up on the target.
@@ -12,9 +12,8 @@ fn in_vain() -> Request {
     with_route(request.set("verify", "commands", "[\"/opt/mysql/bin/nosuch\"]"))
 }
 
-fn failing(command: &str, contains: &[&str]) -> Value {
-    let fail = json!({"do": "fail", "text": "cannot do it: permission denied", "status": 1});
-    json!({"command": command, "contains": contains, "action": fail})
+fn denied(command: &str, contains: &[&str]) -> Value {
+    failing(command, contains, "cannot do it: permission denied")
 }
 
 /// A command of the way back fails again and again on one host, until somebody has mended it.
@@ -44,11 +43,11 @@ fn each_step_back_on_the_target_is_tried_until_it_succeeds() {
         ("zonecfg", "delete", "undo-configure"),
         ("route", "delete", "undo-route"),
     ] {
-        held_up(1, &[failing(command, &[verb])], step);
+        held_up(1, &[denied(command, &[verb])], step);
     }
     // The first rename is that into place.
     let later = |call: u64| {
-        let mut rule = failing("zfs", &["rename"]);
+        let mut rule = denied("zfs", &["rename"]);
         rule["call"] = json!(call);
         rule
     };
@@ -63,15 +62,15 @@ fn each_step_back_on_the_source_is_tried_until_it_succeeds() {
         ("zoneadm", "boot", "undo"),
         ("zfs", "destroy", "tidy"),
     ] {
-        held_up(0, &[failing(command, &[verb])], step);
+        held_up(0, &[denied(command, &[verb])], step);
     }
 }
 
 #[test]
 fn what_was_received_is_discarded_as_soon_as_that_is_possible() {
     let lab = Lab::new();
-    lab.target.fault(&failing("zoneadm", &["attach"]));
-    lab.target.fault(&failing("zfs", &["destroy"]));
+    lab.target.fault(&denied("zoneadm", &["attach"]));
+    lab.target.fault(&denied("zfs", &["destroy"]));
     let before = Before::of(&lab.source);
     lab.start();
     lab.submit(&Request::new());
@@ -112,7 +111,7 @@ fn a_zone_that_comes_up_behind_the_halt_is_halted_again() {
     ] {
         eprintln!("-- {meanwhile:?} before {step}");
         let lab = Lab::new();
-        lab.target.fault(&failing(command, &[verb]));
+        lab.target.fault(&denied(command, &[verb]));
         let before = Before::of(&lab.source);
         lab.start();
         let job = lab.submit(&in_vain());
@@ -129,8 +128,8 @@ fn a_zone_that_comes_up_behind_the_halt_is_halted_again() {
 #[test]
 fn a_zone_that_is_only_ready_is_not_taken_for_one_that_runs_again() {
     let lab = Lab::new();
-    lab.source.fault(&failing("zfs", &["snapshot"]));
-    lab.source.fault(&failing("zonecfg", &["autoboot=true"]));
+    lab.source.fault(&denied("zfs", &["snapshot"]));
+    lab.source.fault(&denied("zonecfg", &["autoboot=true"]));
     let before = Before::of(&lab.source);
     lab.start();
     lab.submit(&Request::new());

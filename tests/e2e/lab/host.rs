@@ -116,6 +116,15 @@ impl Host {
         fs::read_to_string(self.stderr()).unwrap_or_default()
     }
 
+    /// Waits for a line in which all of these words are.
+    #[track_caller]
+    pub fn wait_told(&self, words: &[&str]) -> String {
+        wait(&format!("{} to tell {words:?}", self.name), || {
+            let told = self.told();
+            told.lines().find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned)
+        })
+    }
+
     /// The outcome lines that it told.
     pub fn outcomes(&self) -> Vec<String> {
         self.told().lines().filter(|line| line.contains(" result=")).map(str::to_owned).collect()

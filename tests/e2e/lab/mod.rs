@@ -143,6 +143,11 @@ fn merge(all: &mut Value, more: Value) {
     }
 }
 
+/// A rule for [`Host::fault`]: the command fails, saying this, whenever its arguments contain all of these.
+pub fn failing(command: &str, contains: &[&str], text: &str) -> Value {
+    json!({"command": command, "contains": contains, "action": {"do": "fail", "text": text, "status": 1}})
+}
+
 /// `zmigrate-lab ARGS --dir LAB`; it must succeed.
 pub fn run_lab(lab: &Path, args: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_zmigrate-lab"))
