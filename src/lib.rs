@@ -60,7 +60,8 @@
 //! | [`config`] | `zmigrate.toml` | names, units, facilities of [`log`], [`guard`] |
 //! | [`guard`] | who may write where, by owner and mode | nothing |
 //! | [`spool`] | files: queues, journal, asks, lock; fsync order | names, [`guard`] |
-//! | [`cmd`] | external commands: argv, running, parsing | names |
+//! | [`process`] | processes: started, fed, read, timed, ended | nothing |
+//! | [`cmd`] | external commands: argv and parsing | [`process`], names |
 //! | [`log`] | syslog lines, here and at a log host | names |
 //! | [`transport`] | a peer's dropbox, by a path or by SFTP | names, pauses of [`job`], durable files of [`spool`], [`config`], [`guard`], ssh of [`cmd`] |
 //! | [`host`] | steps made real, on ZFS and zones | [`cmd`], [`stream`], [`transport`], [`job`], [`config`] |
@@ -68,7 +69,7 @@
 //! | [`cli`] | the verbs | [`spool`], [`job`], [`config`]; [`host`] and [`transport`] for `plan`, [`cmd`] for `plan`, `check`, `peer` and `submit` |
 //!
 //! [`host`] knows ZFS but not jobs' folders, [`spool`] knows files but not ZFS, [`job`] knows neither; only the engine in [`daemon`]
-//! knows both. `Command::new` is in `cmd/run.rs` only, clocks are in `daemon/` and `cli/clock.rs`. `tests/layers.rs` has the table with its
+//! knows both. `Command::new` is in `process/run.rs` only, clocks are in `daemon/` and `cli/clock.rs`. `tests/layers.rs` has the table with its
 //! reasons, and checks it.
 //!
 //! # On disk
@@ -118,6 +119,7 @@ pub mod guard;
 pub mod host;
 pub mod job;
 pub mod log;
+pub mod process;
 pub mod spool;
 pub mod stream;
 pub mod transport;

@@ -30,7 +30,14 @@ const KNOWS: &[Row] = &[
             ("stream::PartDigest", "an entry carries its part's digest"),
         ],
     },
-    Row { who: "cmd", knows: &[("job::name", "zones, datasets and snapshots in argument lists; no jobs")] },
+    Row { who: "process", knows: &[] },
+    Row {
+        who: "cmd",
+        knows: &[
+            ("process", "commands run as processes"),
+            ("job::name", "zones, datasets and snapshots in argument lists; no jobs"),
+        ],
+    },
     Row { who: "log", knows: &[("job::name", "an outcome names its job and hosts")] },
     Row {
         who: "spool",
@@ -56,7 +63,8 @@ const KNOWS: &[Row] = &[
         who: "transport",
         knows: &[
             ("job::name", "a dropbox has a folder for each job id"),
-            ("cmd", "SFTP is spoken with the system's ssh, which only `cmd` may start"),
+            ("cmd", "SFTP is spoken with the system's ssh"),
+            ("process", "which only `process` may start"),
             ("config", "how a peer is reached"),
             ("guard", "a dropbox is the peer's alone"),
             ("job::retry", "the pauses between logins are those of the steps"),
@@ -71,6 +79,7 @@ const KNOWS: &[Row] = &[
             ("job", "it performs a job's steps and gives its events"),
             ("job::name", "names"),
             ("cmd", "ZFS and zones are commands"),
+            ("process", "commands and streams run as processes"),
             ("stream", "parts are hashed and checked as they pass"),
             ("transport", "images pass through the dropbox"),
             ("config", "what a peer may (`Accept`)"),
@@ -86,7 +95,8 @@ const KNOWS: &[Row] = &[
             ("job", "the engine: phases"),
             ("job::name", "names"),
             ("spool", "journals and requests; only the engine knows both this and the host"),
-            ("cmd", "where commands are found"),
+            ("process", "where commands are found, and streams that outlived a daemon"),
+            ("cmd", "zones and users as the commands report them"),
             ("stream", "the features that are accepted"),
             ("transport", "words between hosts"),
             ("host", "steps made real"),
@@ -110,6 +120,7 @@ const KNOWS: &[Row] = &[
             ("host::survey", "`plan` looks at the zone, as the source's first step does"),
             ("host::plan", "`plan` shows the commands"),
             ("host::rights", "`submit` tells a user why his request would be rejected where he can't look"),
+            ("process", "commands of `check` and `peer` run as processes"),
             (
                 "cmd",
                 "`check` looks whether commands are found, `peer` shows and runs those that make an account",
@@ -133,7 +144,7 @@ const BANS: &[Ban] = &[
     Ban {
         what: &["Command::new"],
         below: &[""],
-        but_in: &["cmd/run.rs"],
+        but_in: &["process/run.rs"],
         why: "one function starts processes: it clears the environment, bounds the output and sets a deadline",
     },
     Ban {
@@ -196,7 +207,7 @@ const BANS: &[Ban] = &[
     },
     Ban {
         what: &["crate::daemon", "crate::cli"],
-        below: &["job/", "stream/", "spool/", "cmd/", "transport/", "host/", "config", "log"],
+        below: &["job/", "stream/", "spool/", "cmd/", "process/", "transport/", "host/", "config", "log"],
         but_in: &[],
         why: "the programs are at the top: nothing knows them",
     },
@@ -336,7 +347,7 @@ fn what_is_banned_is_seen_and_left_alone_in_tests() {
         assert!(seen(file, text), "{text}");
     }
     for (file, text) in [
-        ("cmd/run.rs", "let child = Command::new(\"zfs\");"),
+        ("process/run.rs", "let child = Command::new(\"zfs\");"),
         ("host/send.rs", "// Instant::now() is banned\nlet text = \"Instant::now()\";"),
         ("host/send.rs", "#[cfg(test)]\nmod tests {\n  fn f() { x.unwrap(); }\n}\n"),
         ("log/local.rs", "// SAFETY: of course.\nunsafe { call() }"),

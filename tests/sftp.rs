@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use zmigrate::cmd::Programs;
 use zmigrate::config::{self, Transport};
 use zmigrate::job::name::JobId;
+use zmigrate::process::Programs;
 use zmigrate::transport::{Dropbox, TransportError};
 
 const PATIENCE: Duration = Duration::from_secs(90);

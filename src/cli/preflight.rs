@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::cmd::{Programs, zoneadm};
+use crate::cmd::zoneadm;
 use crate::config::Config;
 use crate::host::{plan as commands, survey};
 use crate::job::event::Event;
@@ -20,6 +20,7 @@ use crate::job::name::{HostName, JobId};
 use crate::job::record::Job;
 use crate::job::request::Request;
 use crate::job::survey::Survey;
+use crate::process::Programs;
 use crate::spool::Place;
 use crate::transport::{Dropbox, TransportError};
 

@@ -17,9 +17,9 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cmd::Programs;
 use crate::host::rights::{self, Right};
 use crate::job::name::JobId;
+use crate::process::Programs;
 use crate::spool::incoming::MAX_REQUEST;
 use crate::spool::{Place, Spool, SpoolError, durable};
 

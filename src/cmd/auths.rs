@@ -8,7 +8,8 @@
 //! solaris.mail.mailq,solaris.zmigrate.submit
 //! ```
 
-use super::{Argv, CmdError, Output, ParseError, Programs, Status};
+use super::{CmdError, ParseError};
+use crate::process::{Argv, Output, Programs, Status};
 
 /// Words that `auths` of Solaris 11 takes for itself (its auths(1)): `auths info` prints all that there are, and `auths list`
 /// those of the caller, which is root.

@@ -2,7 +2,8 @@
 //!
 //! A process and not getpwuid(3C): a name service that does not answer would hold the daemon for as long as it likes.
 
-use super::{Argv, CmdError, ParseError, Programs, Status, parse};
+use super::{CmdError, ParseError, parse};
+use crate::process::{Argv, Programs, Status};
 
 /// No such entry (illumos cmd/getent/getent.h: `EXC_NAME_NOT_FOUND`).
 const NOT_FOUND: Status = Status::Exit(2);

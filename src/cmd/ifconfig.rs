@@ -7,7 +7,8 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
-use super::{Argv, CmdError, ParseError, Programs};
+use super::{CmdError, ParseError};
+use crate::process::{Argv, Programs};
 
 /// A logical interface, `nge0:99`; number 0 is the physical one's own, `nge0`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

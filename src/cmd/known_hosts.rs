@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Argv;
+use crate::process::Argv;
 
 /// Where ssh looks for the host keys of all users, root's daemon among them.
 pub const FILE: &str = "/etc/ssh/ssh_known_hosts";

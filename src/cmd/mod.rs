@@ -1,27 +1,19 @@
 //! External commands: `zfs`, `zoneadm`, `zonecfg`, `zlogin`, `svcs`, `route`, `ifconfig`, `pkg`, `ssh`, `auths` and the like.
 //!
 //! For each command there are three kinds of function: an argv builder and an output parser, both pure,
-//! and two lines of glue that run the one and read the other. [`run`] is the only door through which a
-//! process is started. Nothing here knows about jobs, and nothing here decides what a failure means:
+//! and two lines of glue that run the one and read the other. [`process`](crate::process) starts them. Nothing here knows about jobs, and nothing here decides what a failure means:
 //! errors are typed facts, what to do about them is settled above.
 
-pub mod argv;
 pub mod auths;
-mod child;
-pub mod contract;
-mod drain;
 pub mod getent;
 pub mod ifconfig;
 pub mod known_hosts;
 pub mod mount;
 pub mod netstat;
-pub mod output;
 pub mod parse;
-mod pipe;
 pub mod pkg;
 pub mod pkginfo;
 pub mod route;
-pub mod run;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod settings;
@@ -31,7 +23,6 @@ pub mod ssh;
 pub mod ssh_config;
 pub mod ssh_keygen;
 pub mod sshd;
-pub mod streaming;
 pub mod svcs;
 pub mod uname;
 pub mod useradd;
@@ -41,12 +32,9 @@ pub mod zoneadm;
 pub mod zonecfg;
 pub mod zonename;
 
-pub use argv::Argv;
-pub use child::Killer;
-pub use output::{Output, RunError, Status};
 pub use parse::ParseError;
-pub use run::Programs;
-pub use streaming::Streaming;
+
+use crate::process::{Argv, Output, RunError};
 
 /// What can go wrong when a command is run and its output read.
 #[derive(Debug, thiserror::Error)]

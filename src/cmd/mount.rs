@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Argv, CmdError, ParseError, Programs};
+use super::{CmdError, ParseError};
+use crate::process::{Argv, Programs};
 
 /// One that is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]

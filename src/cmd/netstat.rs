@@ -2,7 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Argv, CmdError, ParseError, Programs};
+use super::{CmdError, ParseError};
+use crate::process::{Argv, Programs};
 
 /// The routing tables, addresses as numbers.
 pub fn routes() -> Argv {

@@ -3,7 +3,7 @@
 //! A parser that guesses is worse than one that fails: what is read here decides what gets renamed and
 //! destroyed.
 
-use super::argv::cut;
+use crate::process::argv::cut;
 
 /// The longest piece of a refused line that is repeated in the error, in bytes.
 const SHOWN: usize = 120;

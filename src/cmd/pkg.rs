@@ -5,7 +5,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use super::{Argv, CmdError, ParseError, Programs, Status, parse};
+use super::{CmdError, ParseError, parse};
+use crate::process::{Argv, Programs, Status};
 
 /// A version in an FMRI: `pkg://omnios/entire@11-151046.0:20240201T194428Z`. Compared as pkg(7) does:
 /// release, then branch, both as dotted numbers, then the time stamp. The build number (`,5.11`) does not

@@ -1,6 +1,7 @@
 //! `pkginfo -l`: a package's version, where packages are SVR4's: Tribblix, and Solaris 10, on which the product itself can't run.
 
-use super::{Argv, CmdError, ParseError, Programs, Status};
+use super::{CmdError, ParseError};
+use crate::process::{Argv, Programs, Status};
 
 /// The package of Tribblix's zone brands: what attaches a zone there (tribblix/tribblix-zones).
 pub const TRIBBLIX_ZONES: &str = "TRIBblix-zones";

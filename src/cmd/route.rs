@@ -4,7 +4,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Argv, Output, Status};
+use crate::process::{Argv, Output, Status};
 
 /// What became of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Argv, CmdError, ParseError, Programs};
+use super::{CmdError, ParseError};
+use crate::process::{Argv, Programs};
 
 /// `showrev -p`.
 pub fn argv() -> Argv {

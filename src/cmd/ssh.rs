@@ -3,7 +3,8 @@
 //! ssh says why on stderr, in words for people; exit status 255 stands for all of it. The words are those of OpenSSH. With `-v`,
 //! which costs a few lines a login, it also shows the fingerprint of a key that it does not know.
 
-use super::{Argv, known_hosts};
+use super::known_hosts;
+use crate::process::Argv;
 
 /// How a peer's ssh is addressed.
 #[derive(Debug, Clone, PartialEq, Eq)]

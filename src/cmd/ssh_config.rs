@@ -1,7 +1,8 @@
 //! `ssh -G`: what the administrator's ssh configuration and our options come to for one host. It only looks.
 
+use super::CmdError;
 use super::settings::{self, Settings};
-use super::{Argv, CmdError, Programs};
+use crate::process::{Argv, Programs};
 
 /// The settings for a peer.
 pub fn argv(options: &[String], user: &str, address: &str) -> Argv {

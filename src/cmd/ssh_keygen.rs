@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::Argv;
+use crate::process::Argv;
 
 /// Makes a key without a passphrase: the daemon has nobody to ask for one. Never overwrites: with a file of that
 /// name `ssh-keygen` asks, and gets no answer.

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::CmdError;
 use super::settings::{self, Settings};
-use super::{Argv, CmdError, Programs};
+use crate::process::{Argv, Programs};
 
 /// Where sshd is besides the usual path: Solaris 11.4 and OpenIndiana have it here, OmniOS in /usr/sbin.
 pub const DIRECTORY: &str = "/usr/lib/ssh";

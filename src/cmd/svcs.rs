@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Argv, CmdError, ParseError, Programs, parse, zlogin};
+use super::{CmdError, ParseError, parse, zlogin};
 use crate::job::name::ZoneName;
+use crate::process::{Argv, Programs};
 
 /// What says that a zone is up.
 pub const MULTI_USER_SERVER: &str = "svc:/milestone/multi-user-server:default";

@@ -3,7 +3,8 @@
 //! Each is asked for alone: `-v` may hold blanks on other systems, and then one line of all of them can't be
 //! taken apart.
 
-use super::{Argv, CmdError, ParseError, Programs, parse};
+use super::{CmdError, ParseError, parse};
+use crate::process::{Argv, Programs};
 
 /// What `uname` tells about a host.
 #[derive(Debug, Clone, PartialEq, Eq)]

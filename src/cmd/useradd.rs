@@ -1,6 +1,6 @@
 //! `useradd` and `passwd`: an account that can log in by a key and by nothing else.
 
-use super::Argv;
+use crate::process::Argv;
 
 /// Makes the account: no home of its own (in its chroot it is `/`), and a shell that ends at once.
 pub fn account(name: &str, comment: &str) -> Argv {

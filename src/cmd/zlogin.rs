@@ -4,9 +4,9 @@
 //! shell here. Its exit status is the command's, and 0 for one that was killed by a signal; its own failures
 //! give 1, as a command may, and are told by their first word on stderr.
 
-use super::argv::cut;
-use super::{Argv, Output, Status};
 use crate::job::name::ZoneName;
+use crate::process::argv::cut;
+use crate::process::{Argv, Output, Status};
 
 /// Runs a program with these arguments in a zone, as its root, each of them kept whole.
 pub fn command<S: AsRef<str>>(zone: &ZoneName, words: &[S]) -> Argv {
@@ -44,7 +44,7 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cmd::Programs;
+    use crate::process::Programs;
     use std::time::Duration;
 
     fn zone() -> ZoneName {

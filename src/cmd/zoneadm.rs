@@ -9,8 +9,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Argv, CmdError, Output, ParseError, Programs, Status};
+use super::{CmdError, ParseError};
 use crate::job::name::ZoneName;
+use crate::process::{Argv, Output, Programs, Status};
 
 /// A zone's state, as `zoneadm list` spells it (`libzonecfg.h`; `unavailable` is Solaris 11.2's).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

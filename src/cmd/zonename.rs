@@ -1,6 +1,7 @@
 //! `zonename`: whether this is the global zone, the only place to migrate zones from.
 
-use super::{Argv, CmdError, Programs, parse};
+use super::{CmdError, parse};
+use crate::process::{Argv, Programs};
 
 /// `zonename`.
 pub fn argv() -> Argv {

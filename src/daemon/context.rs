@@ -10,7 +10,6 @@ use super::bandwidth::Bandwidth;
 use super::bell::Bell;
 use super::loghost::Loghost;
 use super::rights::Rights;
-use crate::cmd::Programs;
 use crate::config::Config;
 use crate::host::check::Reserved;
 use crate::host::live::Live;
@@ -19,6 +18,7 @@ use crate::job::phase::Phase;
 use crate::job::record::{Job, Role};
 use crate::job::step::Round;
 use crate::log::{Line, Log, Severity};
+use crate::process::Programs;
 use crate::spool::asks::Ask;
 use crate::spool::{JobDir, Spool, SpoolError};
 

@@ -8,8 +8,8 @@
 use std::time::{Duration, Instant};
 
 use super::context::Context;
-use crate::cmd::contract::kept;
 use crate::log::{Line, Severity};
+use crate::process::contract::kept;
 
 /// For how long their ends are awaited; the service's start has two minutes. A receive that is killed still waits for what its
 /// pool is writing.

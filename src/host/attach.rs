@@ -21,10 +21,10 @@ use std::path::{Path, PathBuf};
 use super::StepError;
 use super::check::brand;
 use crate::cmd::zoneadm::{self, AttachMode, BootEnvironment, ZoneFault};
-use crate::cmd::{Argv, Output, Programs, RunError};
 use crate::job::name::ZoneName;
 use crate::job::record::Job;
 use crate::job::request::Attach;
+use crate::process::{Argv, Output, Programs, RunError};
 
 /// Where hooks make their logs.
 const DIRECTORIES: [&str; 2] = ["/var/tmp", "/var/log/zones"];
@@ -195,7 +195,8 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::cmd::{Status, sample::sample};
+    use crate::cmd::sample::sample;
+    use crate::process::Status;
 
     fn zone() -> ZoneName {
         ZoneName::new("services0").unwrap()

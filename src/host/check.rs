@@ -29,11 +29,11 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use crate::cmd::argv::cut;
 use crate::config::Accept;
 use crate::job::layout::Layout;
 use crate::job::message::{Offer, Reply};
 use crate::job::name::{Bytes, DatasetName, JobId, ZoneName};
+use crate::process::argv::cut;
 
 pub use config::judge_config;
 pub use offer::faults;

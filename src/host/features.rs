@@ -8,9 +8,10 @@
 
 use super::{StepError, os};
 use crate::cmd::zfs::{Wire, Zfs};
-use crate::cmd::{CmdError, Programs, uname};
+use crate::cmd::{CmdError, uname};
 use crate::job::record::Job;
 use crate::job::survey::{Dataset, Kind};
+use crate::process::Programs;
 use crate::stream::FeatureSet;
 
 /// The filesystem version from which on streams have system attributes, and receivers know them.

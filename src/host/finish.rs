@@ -8,10 +8,11 @@ use super::survey::tops;
 use super::{Done, StepError};
 use crate::cmd::zfs::{Zfs, argv};
 use crate::cmd::zoneadm::ZoneState;
-use crate::cmd::{Programs, zoneadm, zonecfg};
+use crate::cmd::{zoneadm, zonecfg};
 use crate::job::event::Event;
 use crate::job::name::DatasetName;
 use crate::job::record::Job;
+use crate::process::Programs;
 
 /// May the old copy go?
 ///

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use crate::cmd::Killer;
+use crate::process::Killer;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);

@@ -9,10 +9,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::cmd::CmdError;
 use crate::cmd::zfs::Fault;
-use crate::cmd::{CmdError, RunError};
 use crate::job::event::Event;
 use crate::job::retry::ErrorKind;
+use crate::process::RunError;
 use crate::transport::TransportError;
 
 pub mod attach;
@@ -20,6 +21,7 @@ pub mod check;
 pub mod features;
 pub mod finish;
 mod grace;
+pub mod install;
 pub mod live;
 pub mod os;
 pub mod plan;
@@ -32,7 +34,7 @@ pub mod send;
 pub mod source;
 pub mod stage;
 pub mod survey;
-pub mod target;
+
 pub mod undo;
 pub mod verify;
 

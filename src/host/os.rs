@@ -18,8 +18,9 @@ use std::collections::BTreeMap;
 use super::StepError;
 use super::check::shown;
 use crate::cmd::pkg::{self, Version};
-use crate::cmd::{Programs, pkginfo, showrev, uname};
+use crate::cmd::{pkginfo, showrev, uname};
 use crate::job::survey::OsLevel;
+use crate::process::Programs;
 
 /// How the target's level stands to the source's. The texts name both, as a fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -52,8 +52,8 @@ pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
     let here = |i: usize| layout.datasets[i].quarantine.clone();
     let all: Vec<DatasetName> = (0..layout.datasets.len()).map(here).collect();
     lines.push(argv::set("canmount", "noauto", &all).to_string());
-    let to = super::target::zonepath(job);
-    let from = super::target::zonepath_there(job);
+    let to = super::install::zonepath(job);
+    let from = super::install::zonepath_there(job);
     let wanted = Wanted::new(layout, &job.datasets, &job.request, from, to);
     // As the steps do it: of the guards what is off before the rename, the others behind it.
     let set = |turn: Turn, name: &dyn Fn(usize) -> DatasetName, placed: bool| -> Vec<String> {

@@ -12,12 +12,12 @@
 use std::collections::BTreeMap;
 
 use super::StepError;
-use crate::cmd::Programs;
 use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::job::layout::Layout;
 use crate::job::name::{DatasetName, Guid};
 use crate::job::record::Job;
 use crate::job::survey::Dataset;
+use crate::process::Programs;
 
 /// Marks a holder as a job's.
 const JOB: &str = "zmigrate:job";
@@ -79,7 +79,7 @@ pub fn discard(
 }
 
 /// A destroy whose object is gone is done.
-fn gone(result: Result<(), crate::cmd::RunError>) -> Result<(), StepError> {
+fn gone(result: Result<(), crate::process::RunError>) -> Result<(), StepError> {
     match result {
         Err(error) if Fault::of_error(&error) == Fault::Missing => Ok(()),
         other => other.map_err(StepError::from),

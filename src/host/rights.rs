@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use super::os;
-use crate::cmd::{Argv, CmdError, Programs, auths, getent, uname};
+use crate::cmd::{CmdError, auths, getent, uname};
+use crate::process::{Argv, Programs};
 
 /// The authorization that a request's owner must hold.
 pub const SUBMIT: &str = "solaris.zmigrate.submit";

@@ -7,12 +7,13 @@
 
 use super::{Done, StepError};
 use crate::cmd::ifconfig::{self, Interface};
+use crate::cmd::netstat;
 use crate::cmd::route::{self, RouteOutcome};
-use crate::cmd::{Programs, RunError, netstat};
 use crate::job::event::Event;
 use crate::job::record::Job;
 use crate::job::request::Route;
 use crate::job::step::Install;
+use crate::process::{Programs, RunError};
 
 /// The recheck's note: the route that is wanted was not there.
 const MISSING: &str = "route missing";
@@ -47,7 +48,7 @@ fn is_ours(job: &Job) -> bool {
 /// # Errors
 /// Permanent when the interface is in use or the route can't be had.
 pub fn ensure(programs: &Programs, job: &Job) -> Result<Done, StepError> {
-    let Some(wanted) = &job.request.target.route else { return Ok(super::target::done(Install::Route)) };
+    let Some(wanted) = &job.request.target.route else { return Ok(super::install::done(Install::Route)) };
     let mut outcome = add(programs, wanted)?;
     if outcome == RouteOutcome::Unreachable {
         let interface = interface(wanted)?;

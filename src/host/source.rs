@@ -10,12 +10,13 @@ use super::survey::{datasets, tops};
 use super::{Done, StepError, attach};
 use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::cmd::zoneadm::{AttachMode, BootEnvironment, ZoneFault, ZoneState};
-use crate::cmd::{Programs, svcs, zlogin, zoneadm, zonecfg};
+use crate::cmd::{svcs, zlogin, zoneadm, zonecfg};
 use crate::job::event::Event;
 use crate::job::message::Handoff;
 use crate::job::name::{DatasetName, Guid, SnapshotName, ZoneName};
 use crate::job::record::Job;
 use crate::job::retry::ErrorKind;
+use crate::process::Programs;
 
 /// The user property by which a snapshot is known to be a job's.
 const JOB: &str = "zmigrate:job";
@@ -77,7 +78,8 @@ pub fn shutdown(
     }
     if state == ZoneState::Running && asked.is_none() {
         // Whatever it exits with: it may be killed along with the zone. The state is what counts.
-        if let Err(error @ crate::cmd::RunError::NotFound { .. }) = programs.run(&zlogin::shutdown(zone)) {
+        if let Err(error @ crate::process::RunError::NotFound { .. }) = programs.run(&zlogin::shutdown(zone))
+        {
             return Err(error.into());
         }
         *asked = Some(age);

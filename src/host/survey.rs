@@ -10,10 +10,11 @@ use crate::cmd::zfs::property::is_carried;
 use crate::cmd::zfs::{PropertyLine, Source as ZfsSource, Zfs};
 use crate::cmd::zoneadm::ZoneState;
 use crate::cmd::zonecfg::ZoneConfig;
-use crate::cmd::{Programs, svcs, zoneadm, zonecfg};
+use crate::cmd::{svcs, zoneadm, zonecfg};
 use crate::config::Config;
 use crate::job::name::{Bytes, DatasetName, Guid, ZoneName};
 use crate::job::survey::{Dataset, Kind, Property, Source, Survey, Zone};
+use crate::process::Programs;
 
 /// Gathers everything.
 ///

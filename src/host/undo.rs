@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::target::{Found, Target};
+use super::install::{Found, Target};
 use super::{Done, StepError, quarantine, route};
 use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::cmd::zoneadm::ZoneState;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::target::Target;
+use super::install::Target;
 use super::{Done, StepError};
 use crate::cmd::svcs::{self, MULTI_USER_SERVER, SvcState};
 use crate::cmd::zlogin;

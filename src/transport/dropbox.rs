@@ -5,9 +5,9 @@ use std::path::Path;
 use super::TransportError;
 use super::directory::Directory;
 use super::sftp::{Clock, Sftp};
-use crate::cmd::Programs;
 use crate::config::Transport;
 use crate::job::name::JobId;
+use crate::process::Programs;
 
 /// One job's two directories in a peer's dropbox. May be used by several threads at once; clones share what is open.
 #[derive(Debug, Clone)]

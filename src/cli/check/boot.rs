@@ -8,10 +8,11 @@
 use std::path::Path;
 
 use super::finding::Finding;
-use crate::cmd::argv::quoted;
+use crate::cmd::CmdError;
 use crate::cmd::mount::{self, Mounted};
-use crate::cmd::{CmdError, Programs};
 use crate::config::Config;
+use crate::process::Programs;
+use crate::process::argv::quoted;
 
 /// Looks where both lie.
 pub fn look(config: &Config, programs: &Programs, findings: &mut Vec<Finding>) {

@@ -14,12 +14,12 @@ use std::path::Path;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cmd::Programs;
 use crate::cmd::zfs::Zfs;
 use crate::cmd::zonename::zonename;
 use crate::config::{Config, Transport};
 use crate::job::fault::Faults;
 use crate::job::name::HostName;
+use crate::process::Programs;
 
 use super::clock;
 use super::context::{Context, print, print_json};

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::finding::Finding;
 use crate::cli::clock;
-use crate::cmd::Programs;
 use crate::config::Transport;
 use crate::job::message::{Message, Withdraw};
 use crate::job::name::{HostName, JobId, ZoneName};
+use crate::process::Programs;
 use crate::transport::{Dropbox, TransportError};
 
 /// The longest that all of it may take; ssh itself gives up sooner where nobody answers.

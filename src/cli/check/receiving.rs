@@ -14,11 +14,12 @@ use crate::cli::peer::side::Side;
 use crate::cli::peer::sshd;
 
 use crate::cmd::zfs::Zfs;
-use crate::cmd::{Programs, shadow, useradd};
+use crate::cmd::{shadow, useradd};
 use crate::config::Transport;
 use crate::guard::{self, Flaw};
 use crate::job::name::{Bytes, HostName};
 use crate::job::units;
+use crate::process::Programs;
 use crate::transport::arrivals::Arrivals;
 use crate::transport::guard::{Owners, chroot};
 

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use nix::unistd::User;
 
 use super::finding::{Finding, Level};
-use crate::cmd::Programs;
 use crate::cmd::settings::Settings;
 use crate::cmd::{known_hosts, ssh_config};
 use crate::config::Sftp;
 use crate::job::name::HostName;
+use crate::process::Programs;
 
 /// Looks at everything that a login needs here; says whether it may be tried.
 pub fn look(programs: &Programs, peer: &HostName, sftp: &Sftp, findings: &mut Vec<Finding>) -> bool {

@@ -11,8 +11,8 @@ use std::path::Path;
 use super::lay::{Laid, Why, at, differs, made, replace, was_there, whole_lines};
 use super::side::Side;
 use super::sshd;
-use crate::cmd::Programs;
 use crate::cmd::sshd::{FILE, effective};
+use crate::process::Programs;
 use crate::spool::durable;
 
 /// Has sshd confine the peer's account. `None`: there is no sshd to be asked.

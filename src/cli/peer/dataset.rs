@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::cmd::Programs;
 use crate::cmd::zfs::Zfs;
 use crate::job::name::DatasetName;
+use crate::process::Programs;
 
 /// A mounted dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]

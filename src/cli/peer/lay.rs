@@ -12,9 +12,10 @@ use serde::Serialize;
 use crate::cli::context::Context;
 use crate::cli::shown::clean;
 use crate::cmd::ssh_keygen::PublicKey;
-use crate::cmd::{self, Argv, Programs, known_hosts, shadow, useradd};
+use crate::cmd::{self, known_hosts, shadow, useradd};
 use crate::config::Config;
 use crate::job::name::{Bytes, DatasetName, HostName};
+use crate::process::{Argv, Programs};
 use crate::spool::durable;
 
 use super::confine::confine;

@@ -19,10 +19,11 @@ use std::path::Path;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use crate::cmd::known_hosts;
 use crate::cmd::ssh_keygen::PublicKey;
-use crate::cmd::{Programs, known_hosts};
 use crate::config::{self, Config};
 use crate::job::name::{DatasetName, HostName};
+use crate::process::Programs;
 
 use super::context::{Context, print, print_json};
 use super::error::CliError;

@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use crate::cmd::ssh_keygen::PublicKey;
-use crate::cmd::{self, Argv, known_hosts, ssh_keygen, useradd, zfs};
+use crate::cmd::{self, known_hosts, ssh_keygen, useradd, zfs};
 use crate::job::name::{Bytes, DatasetName};
 use crate::job::units;
+use crate::process::Argv;
 
 use super::side::Side;
 use super::sshd;
@@ -149,7 +150,7 @@ fn append(file: &std::path::Path, text: String) -> How {
 }
 
 fn quoted(path: &std::path::Path) -> String {
-    crate::cmd::argv::quoted(&path.display().to_string())
+    crate::process::argv::quoted(&path.display().to_string())
 }
 
 /// The command that makes the key.

@@ -1,7 +1,7 @@
 //! Command lines of `zfs`. Options stand before operands, as Solaris's getopt wants them.
 
-use crate::cmd::Argv;
 use crate::job::name::{DatasetName, SnapshotName};
+use crate::process::Argv;
 
 fn zfs<const N: usize>(args: [&str; N]) -> Argv {
     Argv::new("zfs").args(args)

@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use crate::cmd::{CmdError, RunError};
+use crate::cmd::CmdError;
+use crate::process::RunError;
 
 /// Why a `zfs` command failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,8 +11,9 @@ pub mod property;
 
 use std::collections::BTreeMap;
 
-use super::{CmdError, Output, Programs, RunError, Streaming};
+use super::CmdError;
 use crate::job::name::{DatasetName, Guid, SnapshotName};
+use crate::process::{Output, Programs, RunError, Streaming};
 pub use argv::Wire;
 pub use fault::Fault;
 pub use parse::{PropertyLine, Source};
@@ -186,7 +187,7 @@ fn missing(output: &Output) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cmd::Status;
+    use crate::process::Status;
 
     #[test]
     fn a_name_counts_as_missing_only_when_zfs_says_so_and_all_it_says_was_kept() {

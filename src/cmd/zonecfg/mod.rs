@@ -9,8 +9,9 @@ pub mod script;
 
 use std::path::Path;
 
-use super::{Argv, CmdError, Programs, Status};
+use super::CmdError;
 use crate::job::name::ZoneName;
+use crate::process::{Argv, Programs, Status};
 pub use export::{Property, Resource, ZoneConfig};
 pub use script::{Script, ScriptError};
 

@@ -5,9 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Reserved, zonepath};
+use crate::cmd::CmdError;
 use crate::cmd::zfs::{PropertyLine, Zfs};
 use crate::cmd::zoneadm::{self, ZoneList};
-use crate::cmd::{CmdError, Programs};
 use crate::config::Accept;
 use crate::host::{StepError, os};
 use crate::job::layout::Layout;
@@ -15,6 +15,7 @@ use crate::job::message::Offer;
 use crate::job::name::{Bytes, DatasetName, JobId};
 use crate::job::path;
 use crate::job::survey::OsLevel;
+use crate::process::Programs;
 
 /// The user property by which a holder in quarantine is known as a job's.
 const MARK: &str = "zmigrate:job";

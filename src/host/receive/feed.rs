@@ -3,11 +3,11 @@
 use std::io::{self, Read, Write};
 
 use super::{Image, Receive, Try};
-use crate::cmd::Streaming;
 use crate::cmd::zfs::Zfs;
 use crate::host::{StepError, grace, quarantine};
 use crate::job::layout::part_name;
 use crate::job::message::{Entry, Progress};
+use crate::process::Streaming;
 use crate::stream::{Accepts, CHUNK, Checker, StreamErrorKind};
 
 /// What goes into one receive.

@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use super::live::Live;
 use super::{StepError, quarantine};
-use crate::cmd::Programs;
 use crate::job::layout::{Layout, Placed, entry_name, part_name, stems, travel_order};
 use crate::job::message::{Entry, ImageProgress, Progress};
 use crate::job::name::{Bytes, DatasetName, Guid};
 use crate::job::record::Job;
 use crate::job::survey::Dataset;
+use crate::process::Programs;
 use crate::stream::FeatureSet;
 use crate::transport::arrivals::JobBox;
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::copying::{Copying, Part, There};
 use super::{Image, News, Send};
-use crate::cmd::Killer;
 use crate::cmd::zfs::Zfs;
 use crate::host::StepError;
 use crate::host::stage::Parts;
 use crate::job::message::{Entry, VERSION};
 use crate::job::name::Bytes;
+use crate::process::Killer;
 
 /// Sendings of one image in one call before its stream is taken for unreceivable.
 const SENDINGS: u32 = 3;

@@ -27,10 +27,10 @@ use openssh_sftp_client::error::SftpErrorKind;
 use openssh_sftp_client::metadata::Permissions;
 
 use super::TransportError;
-use crate::cmd::Programs;
 use crate::cmd::ssh::Destination;
 use crate::config;
 use crate::job::name::JobId;
+use crate::process::Programs;
 use session::{Fault, Session};
 use sessions::Sessions;
 

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 
 use super::frames::Frames;
 use crate::cmd::ssh::{AGENT, Destination, Refusal, refusal};
-use crate::cmd::{Programs, Streaming};
+use crate::process::{Programs, Streaming};
 
 /// So long without an answer, and the peer is gone: beyond the half minute after which ssh itself gives up. A login has to come about
 /// in this time, too.

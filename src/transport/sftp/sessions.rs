@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::session::{Fault, IsOver, Session};
-use crate::cmd::Programs;
 use crate::cmd::ssh::Destination;
 use crate::job::retry::back_off;
+use crate::process::Programs;
 
 /// Tells the time that passes: the daemon's clock, or the command line's.
 pub type Clock = fn() -> Instant;

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::process::{ChildStdin, ChildStdout};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::argv::Argv;
@@ -14,12 +15,14 @@ use super::child::{Killer, Living};
 use super::drain::{Drain, Drained, Keep};
 use super::output::{Output, RunError, STDERR_TAIL, lossy};
 use super::pipe;
-use super::run::Trace;
 
 /// For how long the pipes' end is awaited after the child's.
 const LINGER: Duration = Duration::from_secs(2);
 /// The most that a command fed by us may print on stdout.
 const CAPTURED: usize = 1 << 20;
+
+/// Where one line a start and an end of a command goes: the job's log.
+pub(super) type Trace = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// A command in the middle of its stream.
 pub struct Streaming {

@@ -13,14 +13,15 @@ use std::path::Path;
 
 use super::{Done, StepError, check, quarantine, route};
 use crate::cmd::zfs::{Fault, Zfs, argv};
+use crate::cmd::zoneadm;
 use crate::cmd::zoneadm::ZoneLine;
-use crate::cmd::{Programs, zoneadm};
 use crate::config::Accept;
 use crate::job::event::Event;
 use crate::job::layout::{Layout, Placed};
 use crate::job::name::{DatasetName, Guid};
 use crate::job::record::Job;
 use crate::job::step::Install;
+use crate::process::Programs;
 
 /// What installing needs to know.
 pub struct Target<'a> {

@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use super::argv::Argv;
@@ -26,18 +25,14 @@ use super::child::Living;
 use super::contract::{Contract, Terms};
 use super::drain::{Drain, Keep};
 use super::output::{Output, RunError, STDERR_TAIL, lossy, one_line};
-use super::streaming::Streaming;
+use super::streaming::{Streaming, Trace};
+use super::thread;
 
 /// The most that a command may print on stdout: `zfs get -r all` prints 80 bytes a property, 60 properties a
 /// dataset.
 pub const STDOUT_LIMIT: usize = 64 << 20;
 /// For how long the pipes' end is awaited after the child has ended: a grandchild may hold them for ever.
 const LINGER: Duration = Duration::from_secs(2);
-/// Threads here only copy bytes or wait.
-pub(super) const SMALL_STACK: usize = 128 << 10;
-
-/// Where one line a start and an end of a command goes: the job's log.
-pub(super) type Trace = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The programs of this host: where they are found and how long they may take. Cheap to clone.
 #[derive(Clone)]
@@ -267,13 +262,13 @@ fn watch(living: &Living, events: mpsc::Sender<Event>) -> io::Result<()> {
         // Nobody listens any more when the deadline has come first.
         drop(events.send(Event::Ended));
     };
-    thread::Builder::new().name("await".to_owned()).stack_size(SMALL_STACK).spawn(awaiting).map(drop)
+    thread::start("await", awaiting)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cmd::Status;
+    use crate::process::Status;
     use std::io::{Read, Write};
     use std::sync::Mutex;
 

@@ -9,7 +9,7 @@ use std::process::{Child, Command};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::{Id, Terms};
+use super::id::{Id, Terms};
 
 /// Starts a command, which is told to lead a group.
 pub(super) fn start(command: &mut Command, terms: Terms) -> io::Result<(Child, Option<Id>)> {

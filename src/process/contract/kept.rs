@@ -8,9 +8,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Id, system};
-use crate::cmd::argv::Argv;
-use crate::cmd::output::one_line;
+use super::id::Id;
+use super::system;
+use crate::process::argv::Argv;
+use crate::process::output::one_line;
 
 /// The file of a stream; removed when dropped.
 #[derive(Debug)]

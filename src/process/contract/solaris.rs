@@ -21,7 +21,7 @@ use libc::{c_int, c_uint, c_void};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
 
-use super::{Id, Terms};
+use super::id::{Id, Terms};
 
 const ROOT: &str = "/system/contract/process";
 

@@ -16,12 +16,13 @@
 //! What differs by system is four functions: `solaris.rs` has them on process contracts, and `group.rs` on what Linux
 //! has, the process group that each child leads.
 
-use std::fmt;
 use std::io;
 use std::path::Path;
 use std::process::{Child, Command};
 
 use super::argv::Argv;
+use id::Id;
+pub(super) use id::Terms;
 
 #[cfg(not(any(target_os = "illumos", target_os = "solaris")))]
 #[path = "group.rs"]
@@ -30,39 +31,8 @@ mod system;
 #[path = "solaris.rs"]
 mod system;
 
+mod id;
 pub mod kept;
-
-/// What becomes of a command when the daemon dies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Terms {
-    /// The kernel kills it, where it can.
-    Stream,
-    /// It goes on.
-    Command,
-}
-
-/// Which contract. Numbers begin anew with each boot and may come again before, so its birth is a part of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Id {
-    number: i32,
-    /// A word of the system's own.
-    born: String,
-}
-
-impl Id {
-    /// Reads what [`Display`](fmt::Display) wrote.
-    fn read(text: &str) -> Option<Self> {
-        let (number, born) = text.split_once('@')?;
-        let number = number.parse().ok().filter(|number| *number > 1)?;
-        (!born.is_empty()).then(|| Self { number, born: born.to_owned() })
-    }
-}
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.number, self.born)
-    }
-}
 
 /// A command's contract. Dropped when the command has been reaped, it is given up, and is no longer kept.
 #[derive(Debug)]
@@ -97,20 +67,5 @@ impl Drop for Contract {
         }
         // Behind the command's end: a daemon killed between the two leaves a file that says nothing any more.
         drop(self.kept.take());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_identity_is_read_as_it_was_written_and_nothing_else_is_one() {
-        let id = Id { number: 4711, born: "1179459361.000000042".into() };
-        assert_eq!(Id::read(&id.to_string()), Some(id));
-        // A group of 0 or 1, or a negative one, would be anybody's.
-        for text in ["", "4711", "4711@", "@x", "1@x", "0@x", "-1@x", "x@x"] {
-            assert_eq!(Id::read(text), None, "{text}");
-        }
     }
 }

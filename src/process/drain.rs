@@ -7,8 +7,9 @@
 
 use std::io::{self, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
+
+use super::thread;
 
 /// Which piece of the bytes is kept.
 #[derive(Debug, Clone, Copy)]
@@ -55,10 +56,7 @@ impl Drain {
     ) -> io::Result<Self> {
         let shared = Arc::new((Mutex::default(), Condvar::new()));
         let theirs = Arc::clone(&shared);
-        thread::Builder::new()
-            .name("drain".to_owned())
-            .stack_size(super::run::SMALL_STACK)
-            .spawn(move || read_all(pipe, keep, &theirs, overflow))?;
+        thread::start("drain", move || read_all(pipe, keep, &theirs, overflow))?;
         Ok(Self { shared })
     }
 

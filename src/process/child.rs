@@ -7,14 +7,13 @@
 use std::io;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::contract::Contract;
-use super::run::SMALL_STACK;
+use super::thread;
 
 /// For how long the end of a killed child is awaited. One that hangs in the kernel does not die.
 const DYING: Duration = Duration::from_secs(5);
@@ -64,7 +63,7 @@ impl Living {
         };
         // Without a thread the zombie stays until the daemon ends: harmless, and this is a host out of
         // threads.
-        let started = thread::Builder::new().name("reap".to_owned()).stack_size(SMALL_STACK).spawn(reaping);
+        let started = thread::start("reap", reaping);
         started.is_ok() && ended.recv_timeout(DYING).is_ok()
     }
 }
