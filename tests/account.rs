@@ -121,7 +121,7 @@ fn a_configuration_that_is_a_link_is_not_written_through() {
     let places = ["--dataset", "data/zones", "--zonepath", "/export/zones"];
     let said = host.peer(&[&["zhost2", "--role", "receive", "--write", "--json"], &places[..]].concat());
     assert_eq!(said.status, 1, "{}", said.out);
-    assert!(said.out.contains("is a link, which is not written through"), "{}", said.out);
+    assert!(said.out.contains("is a link; zmigrate does not write through links"), "{}", said.out);
     assert!(!fs::read_to_string(&elsewhere).unwrap().contains("accept"));
 }
 
@@ -156,10 +156,15 @@ fn a_dropbox_gets_a_dataset_of_its_own_with_a_quota_and_check_sees_it() {
     let found = quota(&host);
     assert_eq!(found["level"], "warn");
     assert!(
-        found["says"].as_str().unwrap().contains("lies in dataset data/scratch: no quota of its own"),
+        found["says"]
+            .as_str()
+            .unwrap()
+            .contains("lies in dataset data/scratch: it has no dataset and quota of its own"),
         "{found}"
     );
-    assert_eq!(write(&host)["became"], "differs");
+    let laid = write(&host);
+    assert_eq!(laid["became"], "failed", "{laid}");
+    assert!(laid["why"].as_str().unwrap().contains("has files in it"), "{laid}");
     assert!(dropbox.join("in/job").is_dir());
 
     fs::remove_dir(dropbox.join("in/job")).unwrap();
@@ -346,7 +351,7 @@ fn a_block_that_sshd_would_not_heed_is_not_put_into_its_configuration() {
     fs::write(file, &right).unwrap();
     let said = inside.peer_write();
     assert!(
-        said.out.contains("/etc/ssh/sshd_config is a link, which is not written through"),
+        said.out.contains("/etc/ssh/sshd_config is a link; zmigrate does not write through links"),
         "{}",
         said.out
     );

@@ -39,6 +39,7 @@ mod shown;
 mod status;
 mod submit;
 mod timeline;
+mod trust;
 mod watch;
 
 pub use context::Context;

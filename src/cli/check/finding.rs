@@ -1,56 +1,56 @@
-//! One thing that was looked at, how it is, and what can be done about it.
+//! What `zmigrate check` found out about one subject, and what the administrator can do about it.
 
 use std::fmt;
 
 use serde::Serialize;
 
 use crate::cli::shown::clean;
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Level {
-    /// As it should be.
-    Ok,
-    /// Nothing works worse for it now, but somebody should know.
-    Warn,
-    /// A migration would fail, or could not be trusted.
-    Fault,
-}
+use crate::cli::trust::{Level, Seen};
 
 /// One finding; also the JSON of `zmigrate check --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// How bad it is.
     pub level: Level,
-    /// What was looked at.
+    /// The subject.
     pub what: String,
-    /// How it is.
+    /// The fact, in words.
     pub says: String,
-    /// What can be done.
+    /// What the administrator can do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
 
 impl Finding {
+    /// A fact about a subject.
+    pub fn of(what: impl Into<String>, seen: Seen) -> Self {
+        let Seen { level, says, remedy } = seen;
+        Self { level, what: what.into(), says, remedy }
+    }
+
     /// As it should be.
     pub fn ok(what: impl Into<String>, says: impl Into<String>) -> Self {
-        Self { level: Level::Ok, what: what.into(), says: says.into(), remedy: None }
+        Self::of(what, Seen::ok(says))
     }
 
     /// Worth knowing.
     pub fn warn(what: impl Into<String>, says: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { level: Level::Warn, what: what.into(), says: says.into(), remedy: Some(remedy.into()) }
+        Self::of(what, Seen::warn(says, remedy))
     }
 
     /// Wrong.
     pub fn fault(what: impl Into<String>, says: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { level: Level::Fault, ..Self::warn(what, says, remedy) }
+        Self::of(what, Seen::fault(says, remedy))
+    }
+
+    /// Whether a migration would fail, or could not be trusted.
+    pub fn is_fault(&self) -> bool {
+        self.level == Level::Fault
     }
 }
 
 impl fmt::Display for Finding {
-    /// One line, and another for the remedy, each with its end.
+    /// One line, and a second one for the remedy.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let level = match self.level {
             Level::Ok => "ok",
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_finding_is_a_line_and_its_remedy_another() {
+    fn a_remedy_has_a_line_of_its_own() {
         assert_eq!(
             Finding::ok("command", "zfs is /sbin/zfs").to_string(),
             "ok    command: zfs is /sbin/zfs\n"

@@ -4,27 +4,25 @@
 mod boot;
 mod finding;
 mod loghost;
+mod peers;
 mod places;
 mod probe;
-mod receiving;
-mod sending;
 
 use std::path::Path;
 
 use clap::Args;
 use serde::Serialize;
 
-use crate::cmd::zfs::Zfs;
 use crate::cmd::zonename::zonename;
-use crate::config::{Config, Transport};
+use crate::config::Config;
 use crate::job::fault::Faults;
-use crate::job::name::HostName;
 use crate::process::Programs;
 
 use super::clock;
 use super::context::{Context, print, print_json};
 use super::error::CliError;
-use finding::{Finding, Level};
+use super::trust::Level;
+use finding::Finding;
 
 /// Commands without which no zone can be moved.
 const COMMANDS: [&str; 6] = ["zfs", "zoneadm", "zonecfg", "zlogin", "svcs", "uname"];
@@ -94,21 +92,10 @@ fn look(context: &Context, findings: &mut Vec<Finding>) {
     }
     findings.extend(loghost::loghost(config, clock::now()));
     for (peer, reached_by) in &config.peers {
-        let at = &reached_by.transport;
-        let ready = match at {
-            Transport::Directory { .. } => true,
-            Transport::Sftp(sftp) => sending::look(&programs, peer, sftp, findings),
-        };
-        if ready {
-            findings.extend(probe::look(&programs, &config.host, peer, at));
-        }
+        findings.extend(peers::sending(context, &programs, peer, &reached_by.transport));
     }
-    for (peer, accept) in &config.accept {
-        receiving::look(context, &programs, peer, runs, findings);
-        if programs.has("zfs") {
-            let names: Vec<&str> = accept.datasets.iter().map(AsRef::as_ref).collect();
-            datasets(peer, &names, &programs, findings);
-        }
+    for peer in config.accept.keys() {
+        findings.extend(peers::receiving(context, &programs, peer, runs));
     }
     if config.peers.is_empty() && config.accept.is_empty() {
         findings.push(Finding::warn(
@@ -164,26 +151,5 @@ fn global_zone(programs: &Programs) -> Finding {
             "run zmigrate in the global zone",
         ),
         Err(error) => Finding::fault("zone", error.to_string(), "zmigrate runs in the global zone only"),
-    }
-}
-
-/// Whether the datasets that a peer's zones may land in are there.
-fn datasets(peer: &HostName, names: &[&str], programs: &Programs, findings: &mut Vec<Finding>) {
-    let what = format!("accept {peer}");
-    match Zfs::new(programs).guids(names) {
-        Ok(found) => {
-            for name in names {
-                findings.push(if found.contains_key(*name) {
-                    Finding::ok(&what, format!("dataset {name} is there"))
-                } else {
-                    Finding::fault(
-                        &what,
-                        format!("dataset {name} does not exist"),
-                        format!("zfs create -p {name}"),
-                    )
-                });
-            }
-        }
-        Err(error) => findings.push(Finding::fault(what, error.to_string(), "see that zfs works here")),
     }
 }

@@ -71,7 +71,7 @@ fn unseen(what: &str, path: &Path, error: &io::Error, missing: Missing) -> Findi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::check::finding::Level;
+    use crate::cli::trust::Level;
     use crate::spool::Spool;
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;

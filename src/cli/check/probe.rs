@@ -84,7 +84,7 @@ fn ask(dropbox: &Dropbox) -> Result<bool, TransportError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::check::finding::Level;
+    use crate::cli::trust::Level;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 

@@ -1,15 +1,16 @@
-//! What sshd must be told about a peer's account, and whether it does what it was told. Pure.
+//! The rules by which sshd confines a peer's account to SFTP in its dropbox: the block for sshd_config, and what
+//! `sshd -T` must print afterwards. Pure.
 
 use crate::cmd::settings::Settings;
 
 use super::side::Side;
 
-/// What the peer may not ask of the SFTP server: links that lead elsewhere, and other modes or owners for what is
-/// its own. Names that a version does not know are no fault in it (sftp-server(8), -P).
+/// Requests that the SFTP server refuses: links that lead elsewhere, and other modes or owners for the peer's own files.
+/// A version that does not know one of these names ignores it (sftp-server(8), -P).
 const DENIED: &str = "symlink,hardlink,setstat,fsetstat,lsetstat";
 
-/// What is closed to the account. All keywords are in OpenSSH 7.4 (`DisableForwarding` is the youngest), and so in
-/// Solaris 11.4's and illumos's; each of them may stand in a `Match` block (sshd_config(5)).
+/// What the account may not do. OpenSSH 7.4 knows all these keywords (`DisableForwarding` is the newest), so Solaris 11.4
+/// and illumos do too. All are allowed in a `Match` block (sshd_config(5)).
 const CLOSED: [(&str, &str); 11] = [
     ("AuthenticationMethods", "publickey"),
     ("PasswordAuthentication", "no"),
@@ -37,7 +38,7 @@ pub fn block(side: &Side) -> String {
     text
 }
 
-/// Whether a configuration has a block for the account already. Words are split and keywords spelt as sshd_config(5) allows.
+/// Whether a configuration already has a block for the account, in any spelling that sshd_config(5) allows.
 pub fn has_block(configuration: &str, account: &str) -> bool {
     configuration.lines().any(|line| {
         let mut words = line.split_ascii_whitespace();
@@ -47,7 +48,7 @@ pub fn has_block(configuration: &str, account: &str) -> bool {
     })
 }
 
-/// What sshd would do otherwise than it must for the account: fragments, each naming the keyword.
+/// Where sshd's settings for the account differ from the block: fragments that name the keyword.
 pub fn faults(sshd: &Settings, side: &Side) -> Vec<String> {
     let account = side.account();
     let expand = |value: &str| value.replace("%u", &account).replace("%%", "%");
@@ -55,7 +56,7 @@ pub fn faults(sshd: &Settings, side: &Side) -> Vec<String> {
     let mut want = |right: bool, keyword: &str, wanted: &str| {
         if !right {
             let is = sshd.value(&keyword.to_ascii_lowercase());
-            let is = if is.is_empty() { "unknown to it" } else { is };
+            let is = if is.is_empty() { "unknown to this sshd" } else { is };
             faults.push(format!("{keyword} is {is}, not {wanted}"));
         }
     };
@@ -71,13 +72,13 @@ pub fn faults(sshd: &Settings, side: &Side) -> Vec<String> {
     for (keyword, value) in CLOSED {
         let is = sshd.value(&keyword.to_ascii_lowercase());
         let right = match keyword {
-            // One that covers them all.
+            // DisableForwarding covers all of these.
             "AllowTcpForwarding"
             | "AllowStreamLocalForwarding"
             | "AllowAgentForwarding"
             | "X11Forwarding" => disabled || is == value,
             "DisableForwarding" => true,
-            // With a key alone nobody gets as far as a password.
+            // Where only keys are accepted, sshd never asks for a password.
             "PasswordAuthentication" | "KbdInteractiveAuthentication" => {
                 sshd.value("authenticationmethods") == "publickey" || is == value
             }
@@ -87,15 +88,15 @@ pub fn faults(sshd: &Settings, side: &Side) -> Vec<String> {
         want(right, keyword, value);
     }
     want(sshd.value("pubkeyauthentication") == "yes", "PubkeyAuthentication", "yes");
-    // Which program it names does not matter, but without one sshd refuses the subsystem before it comes to ForceCommand
-    // (seen with OpenSSH 9.2). Not for a Match block.
+    // Without a subsystem sshd refuses the request before it reads ForceCommand (seen with OpenSSH 9.2). The program
+    // does not matter. The keyword is not allowed in a Match block.
     if !sshd.values("subsystem").iter().any(|subsystem| subsystem.starts_with("sftp ")) {
         faults.push("there is no `Subsystem sftp internal-sftp`".to_owned());
     }
     faults
 }
 
-/// Whether sshd keeps the account out by name: `AllowUsers` without it, where patterns are not read.
+/// Whether sshd refuses the account by name. Patterns in `AllowUsers` are assumed to match.
 pub fn is_kept_out(sshd: &Settings, account: &str) -> bool {
     let plain = |user: &String| !user.contains(['*', '?', '@', '!']);
     let allowed = sshd.values("allowusers");
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_block_closes_everything_but_sftp_in_the_dropbox() {
+    fn the_block_allows_only_sftp_in_the_dropbox() {
         assert_eq!(
             block(&side()),
             "Match User zmigrate-zhost1\n    \
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_sshd_that_has_the_block_is_right_and_every_hole_in_it_is_named() {
+    fn every_difference_from_the_block_is_named() {
         assert_eq!(faults(&said(&[]), &side()), [""; 0]);
         // What an sshd of 7.3 would print.
         assert_eq!(faults(&said(&[("disableforwarding yes\n", "")]), &side()), [""; 0]);
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_is_there_is_found_however_it_is_spelt() {
+    fn a_block_is_found_in_any_spelling() {
         assert!(has_block(&block(&side()), "zmigrate-zhost1"));
         assert!(has_block("# x\nmatch  user\tzmigrate-zhost1\n", "zmigrate-zhost1"));
         for other in
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_allowusers_leaves_out_is_seen() {
+    fn an_account_missing_from_allowusers_is_refused() {
         assert!(!is_kept_out(&said(&[]), "zmigrate-zhost1"));
         assert!(is_kept_out(&said(&[]), "zmigrate-zhost7"));
         assert!(!is_kept_out(&said(&[("allowusers root", "allowusers zmigrate-*")]), "zmigrate-zhost7"));

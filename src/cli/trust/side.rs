@@ -1,20 +1,20 @@
-//! The names that one host and its peer go by on one of them: account, key, directories. Pure.
+//! The names that belong to a host and its peer: account, key, directories. Pure.
 
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config};
 use crate::job::name::HostName;
 
-/// One of two hosts that know each other: `host` itself, where the files lie, and `peer` the other one.
+/// One of two hosts that trust each other: `host`, which has the files, and the other host, `peer`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Side {
-    /// The host on which this is.
+    /// The host that has the files.
     pub host: HostName,
-    /// The other one.
+    /// The other host.
     pub peer: HostName,
-    /// Its zmigrate.toml; keys lie beside it.
+    /// The host's zmigrate.toml; keys are in the same directory.
     pub config: PathBuf,
-    /// Its `[scratch] dir`.
+    /// The host's `[scratch] dir`.
     pub scratch: PathBuf,
 }
 
@@ -29,7 +29,7 @@ impl Side {
         }
     }
 
-    /// The other host, as far as can be told from here: with the defaults.
+    /// The other host, assumed to use the defaults.
     pub fn there(&self) -> Self {
         Self {
             host: self.peer.clone(),
@@ -49,17 +49,17 @@ impl Side {
         self.beside_config(&format!("id_ed25519_{}", self.peer))
     }
 
-    /// Its public half.
+    /// The public half of that key.
     pub fn public_key(&self) -> PathBuf {
         self.beside_config(&format!("id_ed25519_{}.pub", self.peer))
     }
 
-    /// Where sshd finds the peers' keys: not in their chroots, where they could write it.
+    /// Where sshd finds the peers' keys. Not in their chroots, where they could write them.
     pub fn keys_dir(&self) -> PathBuf {
         self.beside_config("keys")
     }
 
-    /// The peer's keys.
+    /// The file of the peer's public key.
     pub fn authorized_keys(&self) -> PathBuf {
         self.keys_dir().join(self.account())
     }
@@ -71,5 +71,26 @@ impl Side {
 
     fn beside_config(&self, name: &str) -> PathBuf {
         self.config.parent().unwrap_or(Path::new("/")).join(name)
+    }
+}
+
+#[cfg(test)]
+pub(in crate::cli) mod tests {
+    use super::*;
+    use crate::cli::context::Context;
+    use crate::cli::trust::Here;
+    use crate::process::Programs;
+    use crate::spool::Spool;
+    use std::time::Duration;
+
+    /// A host without any peer, with the system's commands.
+    pub fn here(peer: &str, test: impl FnOnce(&Here<'_>)) {
+        let file = Path::new("/nonexistent/zmigrate.toml");
+        let config = Config::parse("test", "", "zhost1").unwrap();
+        let side = Side::here(file, &config, &HostName::new(peer).unwrap());
+        let spool = Spool::at(&config.spool);
+        let context = Context { file: file.to_owned(), config, spool };
+        let programs = Programs::new(vec!["/usr/bin".into(), "/bin".into()], Duration::from_secs(60));
+        test(&Here { context: &context, side: &side, programs: &programs, daemon: false });
     }
 }

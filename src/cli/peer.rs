@@ -1,17 +1,9 @@
-//! `zmigrate peer`: what two hosts need to trust each other, for people to put there, or, with `--write`, this host's
-//! part of it put there.
+//! `zmigrate peer`: prints what two hosts need to trust each other, or, with `--write`, puts this host's part there.
 //!
-//! What is printed comes from pure functions over the configuration; what is written is in `lay`. Guarantees: it
-//! acts on this host alone; what is there and differs is told and left as it is; what it can't do, and what is an
-//! administrator's to decide (which host key is the other's, where zones may land), it says. It may be repeated.
+//! It acts on this host alone and never changes what is there already. It reports what it can't do, and what only an
+//! administrator can decide: which host key is the peer's, and where zones may land. It may be repeated.
 
-mod confine;
-pub mod dataset;
-mod lay;
-mod piece;
-pub mod side;
-pub mod sshd;
-mod text;
+mod laid;
 
 use std::fs;
 use std::path::Path;
@@ -27,9 +19,10 @@ use crate::process::Programs;
 
 use super::context::{Context, print, print_json};
 use super::error::CliError;
-use lay::{Laid, Lay};
-use piece::{Piece, Shown};
-use side::Side;
+use super::trust::shown::{Shown, block};
+use super::trust::side::Side;
+use super::trust::{self, Here, PeerSection, Piece, Receiving};
+use laid::Laid;
 
 /// What `peer` takes.
 #[derive(Debug, Args)]
@@ -86,7 +79,7 @@ impl Role {
         self != Role::Send
     }
 
-    /// What the other host does then.
+    /// The other host's role.
     fn there(self) -> Self {
         match self {
             Role::Send => Role::Receive,
@@ -114,32 +107,32 @@ struct Block<'a> {
 /// Prints, or puts there, what the two hosts need.
 ///
 /// # Errors
-/// When a piece could not be put there, or is there and differs.
+/// When a piece could not be put there, or something else is there.
 pub fn run(context: &Context, args: &PeerArgs) -> Result<(), CliError> {
     let config = &context.config;
     if args.peer == config.host {
         return Err(CliError::bad([format!("{} is this host itself", args.peer)]));
     }
-    let here = Side::here(&context.file, config, &args.peer);
-    let there = here.there();
-    check_account(&here, args.role)?;
-    check_address(&here, args)?;
+    let side = Side::here(&context.file, config, &args.peer);
+    let there = side.there();
+    check_account(&side, args.role)?;
+    check_address(&side, args)?;
     let programs = Programs::new(config.commands.path.clone(), config.commands.timeout);
-    let scratch = dataset::of(&programs, &here.scratch).map(|found| found.name);
-    let ours = pieces(context, args, scratch);
-    let theirs = their_pieces(context, args, &here);
+    let ours = pieces(&side, context, args, &programs);
+    let theirs = shown(&their_pieces(&side, context, args), &there);
     if !args.write {
-        return show(&here, &there, args, &ours, &theirs);
+        return show(&side, &there, args, shown(&ours, &side), theirs);
     }
-    let lay = Lay { context, side: &here, programs: &programs };
-    let laid: Vec<_> = ours.iter().map(|piece| lay.piece(piece)).collect();
+    let daemon = context.spool.daemon().is_ok_and(|pid| pid.is_some());
+    let here = Here { context, side: &side, programs: &programs, daemon };
+    let laid: Vec<_> = ours.iter().map(|piece| Laid::piece(piece.as_ref(), &here)).collect();
     let bad = laid.iter().any(Laid::is_bad);
     if args.json {
-        let blocks = vec![Block { host: &there.host, pieces: shown(&theirs, &there) }];
+        let blocks = vec![Block { host: &there.host, pieces: theirs }];
         print_json(&Answer { v: 1, blocks, laid })?;
     } else {
         let mut text: String = laid.iter().map(ToString::to_string).collect();
-        text.push_str(&short_way(&here, &there, args));
+        text.push_str(&short_way(&side, &there, args));
         print(&text)?;
     }
     if bad { Err(CliError::quiet()) } else { Ok(()) }
@@ -149,23 +142,22 @@ fn show(
     here: &Side,
     there: &Side,
     args: &PeerArgs,
-    ours: &[Piece],
-    theirs: &[Piece],
+    ours: Vec<Shown>,
+    theirs: Vec<Shown>,
 ) -> Result<(), CliError> {
-    let (ours, theirs) = (shown(ours, here), shown(theirs, there));
     if args.json {
         let blocks =
             vec![Block { host: &here.host, pieces: ours }, Block { host: &there.host, pieces: theirs }];
         return print_json(&Answer { v: 1, blocks, laid: Vec::new() });
     }
-    let mut text = text::block(&format!("on {} (this host; --write does what it can)", here.host), &ours);
+    let mut text = block(&format!("on {} (this host; --write does what it can)", here.host), &ours);
     text.push('\n');
-    text.push_str(&text::block(&format!("on {}, by hand with the defaults", there.host), &theirs));
+    text.push_str(&block(&format!("on {}, by hand, with the default paths", there.host), &theirs));
     text.push_str(&short_way(here, there, args));
     print(&text)
 }
 
-fn shown(pieces: &[Piece], side: &Side) -> Vec<Shown> {
+fn shown(pieces: &[Box<dyn Piece>], side: &Side) -> Vec<Shown> {
     pieces.iter().map(|piece| piece.shown(side)).collect()
 }
 
@@ -179,7 +171,7 @@ fn short_way(here: &Side, there: &Side, args: &PeerArgs) -> String {
     let mut text = format!("\non {}, the short way\n\n       zmigrate peer {}{role}", there.host, here.host);
     if args.role.receives() {
         text.push_str(&format!(" --address {}", here.host));
-        // Read on this very host, so nobody can have exchanged it.
+        // Read on this host, so nobody can have replaced it on the way.
         if let Some(key) = public_key(known_hosts::OWN_KEY.as_ref()) {
             text.push_str(&format!(" --host-key '{}'", key.bare()));
         }
@@ -195,7 +187,7 @@ fn short_way(here: &Side, there: &Side, args: &PeerArgs) -> String {
         }
         text.push_str(" --dataset DATASET --zonepath DIRECTORY");
         notes.push_str(&format!(
-            "   {}'s zones may land below DATASET, their zonepaths below DIRECTORY\n",
+            "   {}'s zones may land below DATASET, and their zonepaths below DIRECTORY\n",
             here.host
         ));
     }
@@ -205,12 +197,12 @@ fn short_way(here: &Side, there: &Side, args: &PeerArgs) -> String {
     text
 }
 
-/// A public key of this host's, where it has one.
+/// A public key of this host, if it has one.
 fn public_key(file: &Path) -> Option<PublicKey> {
     fs::read_to_string(file).ok()?.parse().ok()
 }
 
-/// useradd(8) takes 32 bytes, beginning with a letter (illumos limits.h: LOGNAME_MAX_ILLUMOS).
+/// useradd(8) accepts 32 bytes, beginning with a letter (illumos limits.h: LOGNAME_MAX_ILLUMOS).
 fn check_account(here: &Side, role: Role) -> Result<(), CliError> {
     let mut faults = Vec::new();
     for (wanted, side) in [(role.receives(), here.clone()), (role.sends(), here.there())] {
@@ -226,58 +218,47 @@ fn check_account(here: &Side, role: Role) -> Result<(), CliError> {
     if faults.is_empty() { Ok(()) } else { Err(CliError::bad(faults)) }
 }
 
-/// What would make no legal section makes no legal command line either.
+/// An address that the configuration would refuse is refused before anything is printed or written.
 fn check_address(here: &Side, args: &PeerArgs) -> Result<(), CliError> {
-    let section = piece::peer_section(here, args.address());
+    let section = PeerSection { address: args.address().to_owned() }.text(here);
     let read = Config::parse("--address", &section, here.host.as_str());
     read.map(drop).map_err(|faults| CliError::bad(faults.into_iter().map(|fault| fault.message)))
 }
 
-fn pieces(context: &Context, args: &PeerArgs, parent: Option<DatasetName>) -> Vec<Piece> {
-    let config = &context.config;
+/// This host's part.
+fn pieces(side: &Side, context: &Context, args: &PeerArgs, programs: &Programs) -> Vec<Box<dyn Piece>> {
     let mut pieces = Vec::new();
     if args.role.sends() {
-        pieces.extend(piece::sending(args.address(), args.host_key.clone()));
+        pieces.extend(trust::sending(side, args.address(), args.host_key.clone()));
     }
     if args.role.receives() {
-        let texts = |all: &[DatasetName]| all.iter().map(ToString::to_string).collect();
-        pieces.extend(receiving(
-            parent,
-            config.scratch.max,
-            args.key.clone(),
-            texts(&args.datasets),
-            args.zonepaths.clone(),
-        ));
+        let receiving = Receiving {
+            parent: trust::lies_in(programs, &side.scratch).map(|found| found.name),
+            quota: context.config.scratch.max,
+            key: args.key.clone(),
+            datasets: args.datasets.iter().map(ToString::to_string).collect(),
+            zonepaths: args.zonepaths.clone(),
+        };
+        pieces.extend(receiving.pieces());
     }
     pieces
 }
 
-/// The other host's part, as far as it can be told from here.
-fn their_pieces(context: &Context, args: &PeerArgs, here: &Side) -> Vec<Piece> {
+/// The other host's part, as far as this host knows it.
+fn their_pieces(side: &Side, context: &Context, args: &PeerArgs) -> Vec<Box<dyn Piece>> {
     let mut pieces = Vec::new();
     if args.role.receives() {
-        pieces.extend(piece::sending(here.host.as_str(), None));
+        pieces.extend(trust::sending(&side.there(), side.host.as_str(), None));
     }
     if args.role.sends() {
-        let max = config::SCRATCH_MAX.max(context.config.scratch.max);
-        pieces.extend(receiving(None, max, public_key(&here.public_key()), Vec::new(), Vec::new()));
+        let receiving = Receiving {
+            parent: None,
+            quota: config::SCRATCH_MAX.max(context.config.scratch.max),
+            key: public_key(&side.public_key()),
+            datasets: Vec::new(),
+            zonepaths: Vec::new(),
+        };
+        pieces.extend(receiving.pieces());
     }
     pieces
-}
-
-fn receiving(
-    parent: Option<DatasetName>,
-    quota: crate::job::name::Bytes,
-    key: Option<PublicKey>,
-    datasets: Vec<String>,
-    zonepaths: Vec<String>,
-) -> Vec<Piece> {
-    vec![
-        Piece::Account,
-        Piece::Dataset { parent, quota },
-        Piece::Directories,
-        Piece::AuthorizedKeys { key },
-        Piece::Sshd,
-        Piece::AcceptSection { datasets, zonepaths },
-    ]
 }
