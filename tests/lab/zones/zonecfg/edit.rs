@@ -295,11 +295,17 @@ fn end(session: &mut Session, line: usize) {
         session.scope = Some(scope);
         return;
     }
-    match scope.selected {
-        Some(at) => config.resources[at] = scope.resource,
-        None => config.resources.push(scope.resource),
-    }
+    put(config, scope);
     session.changed = true;
+}
+
+/// libzonecfg edits a resource by deleting and adding it, so an edited one ends up last
+/// (`zonecfg_modify_ds` and its like; recorded in samples/real/export-illumos-edited.txt).
+fn put(config: &mut Config, scope: Scope) {
+    if let Some(at) = scope.selected {
+        config.resources.remove(at);
+    }
+    config.resources.push(scope.resource);
 }
 
 #[cfg(test)]
@@ -332,6 +338,16 @@ mod tests {
         assert_eq!(find(&config, "net", &with("address", "192.0.2.11/24")), Ok(1));
         assert_eq!(find(&config, "net", &with("physical", "nge0")), Err("Insufficient specification"));
         assert_eq!(find(&config, "net", &with("physical", "bge0")), Err("No such resource with that id"));
+    }
+
+    #[test]
+    fn an_edited_resource_moves_to_the_end() {
+        let mut config = config(&["192.0.2.10/24", "192.0.2.11/24"]);
+        let mut resource = config.resources[0].clone();
+        resource.values.insert("address".into(), "192.0.2.12/24".into());
+        put(&mut config, Scope { resource, selected: Some(0) });
+        let addresses: Vec<&str> = config.all("net").map(|net| net.get("address")).collect();
+        assert_eq!(addresses, ["192.0.2.11/24", "192.0.2.12/24"]);
     }
 
     #[test]
