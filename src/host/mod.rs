@@ -18,6 +18,7 @@ use crate::transport::TransportError;
 
 pub mod attach;
 pub mod check;
+mod claim;
 pub mod features;
 pub mod finish;
 mod grace;
@@ -29,12 +30,12 @@ pub mod properties;
 pub mod quarantine;
 pub mod receive;
 pub mod rights;
+mod roots;
 pub mod route;
 pub mod send;
 pub mod source;
 pub mod stage;
 pub mod survey;
-
 pub mod undo;
 pub mod verify;
 

@@ -8,7 +8,7 @@ use crate::job::record::Job;
 
 use super::features;
 use super::properties::{Set, Wanted};
-use super::survey::tops;
+use super::roots::tops;
 use crate::cmd::zfs::property::Turn;
 
 /// The source's commands.

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::survey::{datasets, tops};
+use super::roots::tops;
+use super::survey::datasets;
 use super::{Done, StepError, attach};
 use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::cmd::zoneadm::{AttachMode, BootEnvironment, ZoneFault, ZoneState};

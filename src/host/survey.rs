@@ -1,10 +1,10 @@
 //! Source: what the peer must know about a zone. Changes nothing, and takes the same number of processes
 //! however many datasets the zone has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::StepError;
 use super::check::{ScratchRoom, staged};
+use super::{StepError, roots};
 use crate::cmd::svcs::SvcState;
 use crate::cmd::zfs::property::is_carried;
 use crate::cmd::zfs::{PropertyLine, Source as ZfsSource, Zfs};
@@ -33,7 +33,7 @@ pub fn survey(programs: &Programs, name: &ZoneName) -> Result<Survey, StepError>
         StepError::permanent(format!("can't read the configuration of zone '{name}': {why}"))
     })?;
     let zonepath = line.zonepath.to_string_lossy().into_owned();
-    let datasets = datasets(programs, &roots(programs, name, &zonepath, &parsed)?)?;
+    let datasets = datasets(programs, &roots::of_zone(programs, name, &zonepath, &parsed)?)?;
     let running = line.state == ZoneState::Running;
     Ok(Survey {
         os: super::os::level(programs)?,
@@ -48,53 +48,6 @@ pub fn survey(programs: &Programs, name: &ZoneName) -> Result<Survey, StepError>
         datasets,
         maintenance: if running { maintenance(programs, name)? } else { Vec::new() },
     })
-}
-
-/// The tops of the zone's datasets: the zonepath's, the delegated ones, those of `fs` resources; none of them
-/// within another.
-fn roots(
-    programs: &Programs,
-    name: &ZoneName,
-    zonepath: &str,
-    config: &ZoneConfig,
-) -> Result<Vec<DatasetName>, StepError> {
-    let mut tops = BTreeSet::new();
-    let all = Zfs::new(programs).all_datasets(&["mountpoint"])?;
-    let mut at_zonepath = all.iter().filter(|(_, columns)| columns.first().is_some_and(|m| m == zonepath));
-    match (at_zonepath.next(), at_zonepath.next()) {
-        (Some((dataset, _)), None) => drop(tops.insert(dataset.clone())),
-        (None, _) => {
-            let text = format!(
-                "zone '{name}': no dataset is mounted at its zonepath {zonepath}; only zones on ZFS of their own can be sent"
-            );
-            return Err(StepError::permanent(text));
-        }
-        (Some((one, _)), Some((other, _))) => {
-            let text = format!("zone '{name}': both '{one}' and '{other}' have the mountpoint {zonepath}");
-            return Err(StepError::permanent(text));
-        }
-    }
-    let delegated = config.of_kind("dataset").filter_map(|resource| resource.get("name"));
-    let mounted = config.of_kind("fs").filter(|resource| resource.get("type") == Some("zfs"));
-    for text in delegated.chain(mounted.filter_map(|resource| resource.get("special"))) {
-        let dataset = DatasetName::new(text).map_err(|why| {
-            StepError::permanent(format!("zone '{name}' names a dataset that can't be one: {why}"))
-        })?;
-        if !all.iter().any(|(known, _)| *known == dataset) {
-            return Err(StepError::permanent(format!(
-                "zone '{name}' names dataset '{dataset}', which is not here"
-            )));
-        }
-        tops.insert(dataset);
-    }
-    let inner = |dataset: &DatasetName| tops.iter().any(|top| top != dataset && dataset.is_within(top));
-    Ok(tops.iter().filter(|dataset| !inner(dataset)).cloned().collect())
-}
-
-/// The tops among datasets that are known already.
-pub fn tops(names: &[DatasetName]) -> Vec<DatasetName> {
-    let known: BTreeSet<_> = names.iter().collect();
-    names.iter().filter(|name| name.parent().is_none_or(|parent| !known.contains(&parent))).cloned().collect()
 }
 
 /// Whether the scratch here can hold what a job that sends these datasets stages.

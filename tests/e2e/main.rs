@@ -8,6 +8,7 @@ mod dropboxes;
 mod failures;
 mod forgotten;
 mod happy;
+mod hostile;
 mod integrity;
 mod levels;
 mod messages;

@@ -5,12 +5,13 @@
 //! compared with what was meant.
 
 pub mod export;
+pub mod named;
 pub mod script;
 
 use std::path::Path;
 
 use super::CmdError;
-use crate::job::name::ZoneName;
+use crate::job::name::{DatasetName, ZoneName};
 use crate::process::{Argv, Programs, Status};
 pub use export::{Property, Resource, ZoneConfig};
 pub use script::{Script, ScriptError};
@@ -52,6 +53,19 @@ pub fn export(programs: &Programs, zone: &ZoneName) -> Result<Option<ZoneConfig>
     }
     let output = output.into_ok(&argv)?;
     ZoneConfig::parse(&output.stdout).map(Some).map_err(CmdError::unreadable(&argv))
+}
+
+/// The datasets that a zone's configuration names; none if this host has no zone of that name.
+///
+/// # Errors
+/// When the command fails.
+pub fn named_datasets(programs: &Programs, zone: &ZoneName) -> Result<Vec<DatasetName>, CmdError> {
+    let argv = export_argv(zone);
+    let output = programs.run(&argv)?;
+    if output.status == Status::Exit(1) && says_no_such_zone(&output.stderr, zone) {
+        return Ok(Vec::new());
+    }
+    Ok(named::datasets(&output.into_ok(&argv)?.stdout))
 }
 
 /// Whether zonecfg says that there is no zone of this name: `X: No such zone configured`.

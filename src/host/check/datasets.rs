@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Check, Judgement, listed};
+use crate::host::claim::{self, Claim};
 use crate::host::features;
 use crate::job::layout::{Layout, Placed};
 use crate::job::name::{DatasetName, JobId};
@@ -18,6 +19,7 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
         Ok(layout) => {
             landing(check, layout, judgement);
             in_the_way(check, layout, judgement);
+            claimed(check, layout, judgement);
             reserved(check, layout, judgement);
             lengths(check, layout, judgement);
         }
@@ -128,6 +130,23 @@ fn in_the_way(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
         judgement.refuse(format!(
             "dataset '{holder}' is in the way on the target and does not carry this job's mark; rename or destroy it by hand"
         ));
+    }
+}
+
+/// Names at, above and below what a zone of the target has, whether it is mounted or not.
+fn claimed(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
+    let zone = &check.offer.request.zone;
+    for name in layout.roots().map(|root| &root.target).chain(&layout.holders) {
+        // Where the peer may put nothing, it is not told who has what.
+        if !check.accept.datasets.iter().any(|top| name.is_within(top)) {
+            continue;
+        }
+        if let Some(Claim { zone: other, dataset }) = claim::of_another(&check.world.claims, zone, name) {
+            judgement.refuse(format!(
+                "dataset '{name}' would land in the tree of zone '{other}' on the target, which has '{dataset}'; \
+                 see [target.datasets]"
+            ));
+        }
     }
 }
 
@@ -267,6 +286,25 @@ mod tests {
         let holder = case().layout().unwrap().holders[0].clone();
         refused("7f3a' is reserved", |c| {
             c.reserved.push(Reserved { holders: vec![holder.clone()], ..reserved() });
+        });
+    }
+
+    #[test]
+    fn nothing_lands_in_the_tree_of_another_zone() {
+        for theirs in
+            ["data/zones/victim/tank", "data/zones/victim/tank/zones", "data/zones/victim/tank/zones/x/y"]
+        {
+            refused("'data/zones/victim/tank/zones/x' would land in the tree of zone 'victim'", |c| {
+                for there in ["data/zones/victim/tank/zones", theirs] {
+                    c.world.datasets.insert(name(there), "none".to_owned());
+                }
+                c.world.claims.push(Claim { zone: "victim".to_owned(), dataset: name(theirs) });
+                let to = name("data/zones/victim/tank/zones/x");
+                c.offer.request.target.datasets.insert(name("data/zones/dbbackup"), to);
+            });
+        }
+        refused("'data/zones/zmigrate/dbbackup-20070518T033600Z-7f3a' would land in the tree", |c| {
+            c.world.claims.push(Claim { zone: "victim".to_owned(), dataset: name("data/zones/zmigrate") });
         });
     }
 

@@ -204,6 +204,7 @@ pub fn case() -> Case {
                 zones: vec![zone_line("global", ZoneState::Running, "/")],
                 complaints: String::new(),
             },
+            claims: Vec::new(),
             datasets: there.map(|(dataset, mountpoint)| (name(dataset), mountpoint.to_owned())).into(),
             available: BTreeMap::from([(name("data/zones"), Bytes(100 * GIB))]),
             used: BTreeMap::new(),

@@ -1,4 +1,5 @@
-//! A look at this host: all that an offer is compared with, in a number of processes that does not depend on the zone.
+//! A look at this host: all that an offer is compared with, in a number of processes that does not depend on
+//! the zone that comes: one for each zone of this host, and a handful.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,6 +10,7 @@ use crate::cmd::CmdError;
 use crate::cmd::zfs::{PropertyLine, Zfs};
 use crate::cmd::zoneadm::{self, ZoneList};
 use crate::config::Accept;
+use crate::host::claim::{self, Claim};
 use crate::host::{StepError, os};
 use crate::job::layout::Layout;
 use crate::job::message::Offer;
@@ -25,6 +27,8 @@ const MARK: &str = "zmigrate:job";
 pub struct World {
     /// Its zones, and what zoneadm complained about.
     pub zones: ZoneList,
+    /// Datasets that the zones of this host name as theirs.
+    pub claims: Vec<Claim>,
     /// Every dataset with its mountpoint, as `zfs list` shows it.
     pub datasets: BTreeMap<DatasetName, String>,
     /// Bytes available to the datasets under which something would land or be received.
@@ -88,8 +92,11 @@ pub fn gather(
     for (name, columns) in zfs.all_datasets(&["mountpoint"])? {
         datasets.insert(name, columns.into_iter().next().unwrap_or_default());
     }
+    let zones = zoneadm::zones(programs)?;
+    let claims = claim::gather(programs, &zones, datasets.iter().map(|(name, at)| (name, at.as_str())))?;
     let mut world = World {
-        zones: zoneadm::zones(programs)?,
+        zones,
+        claims,
         datasets,
         available: BTreeMap::new(),
         used: BTreeMap::new(),

@@ -1,0 +1,3 @@
+//! What a peer, or the root of a zone that it sends, may not do to a host.
+
+mod places;
