@@ -64,7 +64,10 @@ impl Fail {
 
 /// `cannot open 'X': dataset does not exist`, or what else keeps a name from being one.
 pub fn cannot_open(name: &str) -> Fail {
-    let reason = match super::name::check(name, super::name::Kind::Any) {
+    let (dataset, mark) = name.split_once('#').map_or((name, None), |(dataset, mark)| (dataset, Some(mark)));
+    let reason = match super::name::check(dataset, super::name::Kind::Any) {
+        // zfs_open gives a bookmark no text of its own, so libzfs's general one is left (read, not run).
+        Ok(()) if mark.is_some() => "no such pool or dataset",
         Ok(()) => "dataset does not exist",
         Err(_) => "invalid dataset name",
     };

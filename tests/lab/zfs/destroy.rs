@@ -6,7 +6,7 @@ use super::change::Reach;
 use super::command::{Fail, Outcome, Session, cannot_open};
 use super::state::{Dataset, Snapshot, State, Store};
 use super::view::{Item, value};
-use super::{files, options};
+use super::{bookmark, files, options};
 use crate::zfs::lock::Lock;
 
 /// `zfs destroy [-rRf] filesystem` · `zfs destroy [-rRd] snapshot`
@@ -18,6 +18,9 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
         _ => return Err(Fail::Usage("too many arguments".into())),
     };
     let recursive = parsed.has('r') || parsed.has('R');
+    if name.contains('#') && session.release.is_illumos() {
+        return bookmark::destroy(session, name, recursive, parsed.has('d'));
+    }
     let garbage = session.store.change(|state| match name.split_once('@') {
         Some((dataset, snapshot)) => snapshots(&session.store, state, dataset, snapshot, recursive),
         None => filesystem(&session.store, state, name, recursive),

@@ -23,7 +23,7 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
     let parsed = options::parse(args, session.release.get_options())?;
     let fields = fields(parsed.value('o').unwrap_or("name,property,value,source"))?;
     let sources = parsed.value('s').map(sources).transpose()?;
-    let asked = parsed.value('t').map(Types::parse).transpose()?;
+    let asked = parsed.value('t').map(|text| Types::parse(text, session.release)).transpose()?;
     let Some((properties, operands)) = parsed.operands.split_first() else {
         return Err(Fail::Usage("missing property argument".into()));
     };
@@ -37,7 +37,8 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
     };
     let state = session.read()?;
     let space = Space::new(&session.store, &state);
-    let usual = Types { filesystems: true, snapshots: true };
+    // illumos 7386 (2017): without -t, bookmarks too.
+    let usual = Types { filesystems: true, snapshots: true, bookmarks: session.release.is_illumos() };
     let (items, complete) = list::select(&state, operands, depth, asked, usual);
 
     let exact = parsed.has('p');
@@ -83,11 +84,11 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
 
 /// Native ones that apply, then user properties by name.
 fn all(space: &Space, item: Item, release: Release) -> Vec<String> {
-    let applies = |native: &&property::Native| {
-        let here = if item.snapshot.is_some() { native.snapshots } else { native.filesystems };
-        here && native.shown && native.is_of(release)
-    };
+    let applies = |native: &&property::Native| item.has(native) && native.shown && native.is_of(release);
     let mut names: Vec<String> = NATIVE.iter().filter(applies).map(|native| native.name.to_owned()).collect();
+    if item.bookmark.is_some() {
+        return names;
+    }
     let mut users: Vec<&String> = item.snapshot.iter().flat_map(|snapshot| snapshot.local.keys()).collect();
     let mut from = Some(item.name);
     while let Some(name) = from {

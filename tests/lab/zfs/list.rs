@@ -7,6 +7,7 @@ use super::command::{Fail, Outcome, Session, cannot_open, complain, print};
 use super::mounts;
 use super::options::{self, Parsed};
 use super::property::{self, Native};
+use super::release::Release;
 use super::space::Space;
 use super::state::State;
 use super::view::{self, Item};
@@ -18,11 +19,13 @@ pub struct Types {
     pub filesystems: bool,
     /// Snapshots.
     pub snapshots: bool,
+    /// Bookmarks.
+    pub bookmarks: bool,
 }
 
 impl Types {
     /// Reads `-t`'s value.
-    pub fn parse(text: &str) -> Result<Self, Fail> {
+    pub fn parse(text: &str, release: Release) -> Result<Self, Fail> {
         let mut types = Self::default();
         for word in text.split(',') {
             match word {
@@ -30,7 +33,10 @@ impl Types {
                 // There are none, which is no fault of who asks.
                 "volume" => {}
                 "snapshot" => types.snapshots = true,
-                "all" => types = Self { filesystems: true, snapshots: true },
+                "bookmark" if release.is_illumos() => types.bookmarks = true,
+                "all" => {
+                    types = Self { filesystems: true, snapshots: true, bookmarks: release.is_illumos() };
+                }
                 _ => return Err(Fail::Usage(format!("invalid type '{}'", word.escape_debug()))),
             }
         }
@@ -77,11 +83,16 @@ pub fn select<'a>(
             complete = false;
             continue;
         };
-        let fits = if item.snapshot.is_some() { types.snapshots } else { types.filesystems };
-        if asked.is_some() && !fits && (depth == 0 || item.snapshot.is_some()) {
+        let fits = match (item.snapshot, item.bookmark) {
+            (Some(_), _) => types.snapshots,
+            (None, Some(_)) => types.bookmarks,
+            (None, None) => types.filesystems,
+        };
+        let leaf = item.snapshot.is_some() || item.bookmark.is_some();
+        if asked.is_some() && !fits && (depth == 0 || leaf) {
             complain(&format!("cannot open '{name}': operation not applicable to datasets of this type"));
             complete = false;
-        } else if item.snapshot.is_some() {
+        } else if leaf {
             found.push(item);
         } else {
             descend(state, item, depth, types, &mut found);
@@ -104,21 +115,30 @@ fn descend<'a>(state: &'a State, top: Item<'a>, depth: usize, types: Types, foun
                 item.dataset.snapshots.iter().map(|snapshot| Item { snapshot: Some(snapshot), ..item }),
             );
         }
+        if types.bookmarks && level(&name) < depth {
+            let marks = item.dataset.bookmarks.iter();
+            found.extend(marks.map(|(mark, it)| Item { bookmark: Some((mark, it)), ..item }));
+        }
     }
 }
 
-/// As zfs_compare: names by bytes, a filesystem before its snapshots, these by age.
+/// As zfs_compare: names by bytes up to an `@`, a filesystem before its snapshots, these by age.
+/// A bookmark's name is compared whole, so it comes after the snapshots.
 fn by_name(one: &Item, other: &Item) -> Ordering {
     let age = |item: &Item| item.snapshot.map(|snapshot| (snapshot.createtxg, snapshot.id));
-    one.name.cmp(other.name).then_with(|| age(one).cmp(&age(other)))
+    let name = |item: &Item| match item.bookmark {
+        Some(_) => item.full_name(),
+        None => item.name.to_owned(),
+    };
+    name(one).cmp(&name(other)).then_with(|| age(one).cmp(&age(other)))
 }
 
 /// `zfs list [-rHp] [-d max] [-o properties] [-t types] [-s|-S property]… [dataset]…`
 pub fn run(session: &Session, args: &[String]) -> Outcome {
     let parsed =
         options::parse(args, if session.release.is_illumos() { "rHd:o:t:s:S:p" } else { "rHd:o:t:s:S:" })?;
-    let asked = parsed.value('t').map(Types::parse).transpose()?;
-    let usual = Types { filesystems: true, snapshots: false };
+    let asked = parsed.value('t').map(|text| Types::parse(text, session.release)).transpose()?;
+    let usual = Types { filesystems: true, ..Types::default() };
     let columns = columns(parsed.value('o').unwrap_or("name,used,available,referenced,mountpoint"), session)?;
     let order: Vec<(bool, String)> = parsed
         .all()

@@ -5,13 +5,14 @@
 //! `zfs send` writes the real record format with its checksum, so that whatever verifies streams has
 //! something to verify. Two hosts never share anything.
 //!
-//! Not there: volumes, clones, rollback, compound streams (-R, -p, -I), received properties, and whatever
+//! Not there: volumes, clones, rollback, compound streams (-R, -p, -I), sending from a bookmark, received properties, and whatever
 //! happens below a filesystem (blocks, compression, quotas on ordinary writes). Asked for one of these it
 //! refuses; it never pretends.
 //!
 //! Texts are those of zfs-fuse 0.7.0 (pool version 23), asked for one by one, but where illumos of 2024
 //! has a property or an option that it lacks. A mount that fails leaves what was made, as it does there.
 
+mod bookmark;
 mod change;
 mod columns;
 mod command;
@@ -58,6 +59,7 @@ pub fn zfs(host: &Host, args: &[String]) -> i32 {
         return usage::general("missing command");
     };
     let outcome = match verb.as_str() {
+        "bookmark" if session.release.is_illumos() => bookmark::run(&session, rest),
         "create" => create::run(&session, rest),
         "destroy" => destroy::run(&session, rest),
         "get" => get::run(&session, rest),
@@ -192,14 +194,14 @@ mod tests {
     use super::view::Item;
     use super::*;
 
-    struct Bench {
+    pub struct Bench {
         dir: tempfile::TempDir,
         host: Host,
     }
 
     impl Bench {
         /// A host with the pool `data`.
-        fn new() -> Self {
+        pub fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let host = Host { root: dir.path().join("zhost1") };
             fs::create_dir_all(host.state_dir()).unwrap();
@@ -207,16 +209,24 @@ mod tests {
             Self { dir, host }
         }
 
-        fn zfs(&self, line: &str) -> i32 {
+        pub fn zfs(&self, line: &str) -> i32 {
             let args: Vec<String> = line.split_whitespace().map(Into::into).collect();
             zfs(&self.host, &args)
         }
 
-        fn get(&self, name: &str, property: &str) -> String {
+        pub fn get(&self, name: &str, property: &str) -> String {
             let store = Store::of(&self.host);
             let state = store.read().unwrap();
             let space = space::Space::new(&store, &state);
             view::get(&space, Item::find(&state, name).unwrap(), property).0
+        }
+
+        /// What `zfs get -r` would show below `top`, with bookmarks or without.
+        pub fn names(&self, top: &str, bookmarks: bool) -> Vec<String> {
+            let state = Store::of(&self.host).read().unwrap();
+            let types = list::Types { filesystems: true, snapshots: true, bookmarks };
+            let (items, _) = list::select(&state, &[top.to_owned()], usize::MAX, None, types);
+            items.iter().map(view::Item::full_name).collect()
         }
 
         fn exists(&self, name: &str) -> bool {

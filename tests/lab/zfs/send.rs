@@ -41,6 +41,9 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
         let hint = "You must redirect standard output.";
         return Err(Fail::Text(format!("Error: Stream can not be written to a terminal.\n{hint}")));
     }
+    if parsed.value('i').is_some_and(|base| base.contains('#')) {
+        return Err(Fail::Text("zfs send -i from a bookmark is not emulated in this lab".into()));
+    }
     let base = match parsed.value('i').map(|base| base.rsplit_once('@').unwrap_or(("", base))) {
         Some((other, _)) if !other.is_empty() && other != dataset => {
             return Err(Fail::Usage("incremental source must be in same filesystem".into()));

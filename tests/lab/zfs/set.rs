@@ -86,6 +86,11 @@ fn each(
         let mut complaints = Vec::new();
         let mut found = Vec::new();
         for name in names {
+            if name.contains('#') && session.release.is_illumos() {
+                let reason = "bookmark delimiter '#' is not expected here";
+                complaints.push(format!("cannot open '{name}': {reason}"));
+                continue;
+            }
             match (Item::find(state, name).is_some(), cannot_open(name)) {
                 (false, Fail::Text(text)) => complaints.push(text),
                 _ => found.push(name),

@@ -64,9 +64,23 @@ pub struct Dataset {
     /// Oldest first.
     #[serde(default)]
     pub snapshots: Vec<Snapshot>,
+    /// Marks of `zfs bookmark`, by name. A stream carries none.
+    #[serde(default)]
+    pub bookmarks: BTreeMap<String, Bookmark>,
     /// The `zfs receive` that is filling it or its next snapshot.
     #[serde(default)]
     pub incoming: Option<Incoming>,
+}
+
+/// A bookmark: what remains of a snapshot's identity when the snapshot itself is destroyed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bookmark {
+    /// The snapshot's.
+    pub guid: u64,
+    /// The snapshot's.
+    pub createtxg: u64,
+    /// The snapshot's.
+    pub creation: u64,
 }
 
 /// A receive in flight.
@@ -161,6 +175,7 @@ impl State {
             local: BTreeMap::new(),
             mounted: None,
             snapshots: Vec::new(),
+            bookmarks: BTreeMap::new(),
             incoming: None,
         })
     }

@@ -2,7 +2,7 @@
 
 use super::property::{self, Native};
 use super::space::Space;
-use super::state::{Dataset, Snapshot, State, parent_of};
+use super::state::{Bookmark, Dataset, Snapshot, State, parent_of};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// A filesystem or one of its snapshots.
+/// A filesystem, one of its snapshots, or one of its bookmarks.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {
     /// The filesystem's name.
@@ -37,11 +37,18 @@ pub struct Item<'a> {
     pub dataset: &'a Dataset,
     /// The snapshot, when it is one.
     pub snapshot: Option<&'a Snapshot>,
+    /// The bookmark and its name, when it is one.
+    pub bookmark: Option<(&'a str, &'a Bookmark)>,
 }
 
 impl<'a> Item<'a> {
     /// The item of this full name, if it exists.
     pub fn find(state: &'a State, name: &str) -> Option<Self> {
+        if let Some((dataset, mark)) = name.split_once('#') {
+            let (name, dataset) = state.datasets.get_key_value(dataset)?;
+            let (mark, bookmark) = dataset.bookmarks.get_key_value(mark)?;
+            return Some(Self { name, dataset, snapshot: None, bookmark: Some((mark, bookmark)) });
+        }
         let (dataset, snapshot) = match name.split_once('@') {
             Some((dataset, snapshot)) => (dataset, Some(snapshot)),
             None => (name, None),
@@ -51,14 +58,26 @@ impl<'a> Item<'a> {
             Some(snapshot) => Some(dataset.snapshot(snapshot)?),
             None => None,
         };
-        Some(Self { name, dataset, snapshot })
+        Some(Self { name, dataset, snapshot, bookmark: None })
     }
 
-    /// `pool/fs` or `pool/fs@snapshot`.
+    /// `pool/fs`, `pool/fs@snapshot` or `pool/fs#bookmark`.
     pub fn full_name(&self) -> String {
-        match self.snapshot {
-            Some(snapshot) => format!("{}@{}", self.name, snapshot.name),
-            None => self.name.to_owned(),
+        match (self.snapshot, self.bookmark) {
+            (Some(snapshot), _) => format!("{}@{}", self.name, snapshot.name),
+            (None, Some((mark, _))) => format!("{}#{mark}", self.name),
+            (None, None) => self.name.to_owned(),
+        }
+    }
+
+    /// Whether it has this property (`zfs_prop.c`: the types of each property).
+    pub fn has(&self, native: &Native) -> bool {
+        match (self.snapshot, self.bookmark) {
+            (Some(_), _) => native.snapshots,
+            (None, Some(_)) => {
+                matches!(native.name, "name" | "type" | "creation" | "createtxg" | "guid")
+            }
+            (None, None) => native.filesystems,
         }
     }
 }
@@ -128,12 +147,12 @@ pub fn get(space: &Space, item: Item, property: &str) -> (String, Source) {
     let state = space.state;
     if let Some(since) = property::written_since(property) {
         let since = since.rsplit('@').next().unwrap_or(since);
-        let bytes = item.dataset.snapshot(since).map(|base| space.written_since(item, Some(base)));
+        let base = item.dataset.snapshot(since).filter(|_| item.bookmark.is_none());
+        let bytes = base.map(|base| space.written_since(item, Some(base)));
         return (bytes.map_or_else(|| "-".into(), |bytes| bytes.to_string()), Source::None);
     }
     let Some(native) = property::any(property) else { return user(state, item, property) };
-    let applies = if item.snapshot.is_some() { native.snapshots } else { native.filesystems };
-    if !applies {
+    if !item.has(native) {
         return ("-".into(), Source::None);
     }
     if native.is_readonly() || native.name == "version" {
@@ -150,6 +169,9 @@ pub fn get(space: &Space, item: Item, property: &str) -> (String, Source) {
 }
 
 fn user(state: &State, item: Item, property: &str) -> (String, Source) {
+    if item.bookmark.is_some() {
+        return ("-".into(), Source::None);
+    }
     if let Some(value) = item.snapshot.and_then(|snapshot| snapshot.local.get(property)) {
         return (value.clone(), Source::Local);
     }
@@ -160,7 +182,16 @@ fn user(state: &State, item: Item, property: &str) -> (String, Source) {
 }
 
 fn fact(space: &Space, item: Item, native: &Native) -> String {
-    let Item { name, dataset, snapshot } = item;
+    let Item { name, dataset, snapshot, bookmark } = item;
+    if let Some((_, bookmark)) = bookmark {
+        return match native.name {
+            "type" => "bookmark".into(),
+            "creation" => bookmark.creation.to_string(),
+            "createtxg" => bookmark.createtxg.to_string(),
+            "guid" => bookmark.guid.to_string(),
+            _ => item.full_name(),
+        };
+    }
     let number = match native.name {
         "name" => return item.full_name(),
         "type" => return if snapshot.is_some() { "snapshot" } else { "filesystem" }.into(),
