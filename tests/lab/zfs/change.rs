@@ -40,6 +40,11 @@ impl Reach {
         Self::of(state, top, state.tree(top))
     }
 
+    /// Of the end of these: each is reached, and nobody else.
+    pub fn of_names(state: &State, names: &[String]) -> Self {
+        Self::of(state, names.first().map_or("", String::as_str), names.to_vec())
+    }
+
     fn of(state: &State, top: &str, mut names: Vec<String>) -> Self {
         names.sort();
         let member = |name: String| Member {

@@ -7,7 +7,7 @@ use super::command::{Fail, Outcome, Session, status};
 use super::name::{self, Kind};
 use super::state::{State, parent_of, pool_of};
 use super::view::{is_zoned, value};
-use super::{mounts, options, property, set};
+use super::{clone, mounts, options, property, set};
 
 /// `zfs create [-p] [-o property=value]… filesystem`
 pub fn run(session: &Session, args: &[String]) -> Outcome {
@@ -15,34 +15,40 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
     if parsed.has('V') {
         return Err(Fail::Text("volumes are not emulated in this lab".into()));
     }
-    let mut given = BTreeMap::new();
-    for assignment in parsed.values('o') {
-        let Some((property, value)) = assignment.split_once('=') else {
-            return Err(Fail::Text("missing '=' for -o option".into()));
-        };
-        if given.insert(property, value).is_some() {
-            return Err(Fail::Text(format!(
-                "property '{}' specified multiple times",
-                property.escape_debug()
-            )));
-        }
-    }
+    let given = given(&parsed)?;
     let name = match parsed.operands {
         [] => return Err(Fail::Usage("missing filesystem argument".into())),
         [name] => name.as_str(),
         _ => return Err(Fail::Usage("too many arguments".into())),
     };
     let complaints =
-        session.store.change(|state| create(session, state, name, &given, parsed.has('p')))??;
+        session.store.change(|state| create(session, state, name, &given, parsed.has('p'), None))??;
     Ok(status(&complaints))
 }
 
-fn create(
+/// The assignments of `-o`, each property once.
+pub fn given<'a>(parsed: &options::Parsed<'a>) -> Result<BTreeMap<&'a str, &'a str>, Fail> {
+    let mut given = BTreeMap::new();
+    for assignment in parsed.values('o') {
+        let Some((property, value)) = assignment.split_once('=') else {
+            return Err(Fail::Text("missing '=' for -o option".into()));
+        };
+        if given.insert(property, value).is_some() {
+            let property = property.escape_debug();
+            return Err(Fail::Text(format!("property '{property}' specified multiple times")));
+        }
+    }
+    Ok(given)
+}
+
+/// Makes a filesystem, or a clone of the snapshot `origin`.
+pub fn create(
     session: &Session,
     state: &mut State,
     name: &str,
     given: &BTreeMap<&str, &str>,
     parents: bool,
+    origin: Option<&str>,
 ) -> Result<Vec<String>, Fail> {
     if parents && state.dataset(name).is_some() {
         return Ok(Vec::new());
@@ -73,6 +79,9 @@ fn create(
             Err(reason) => return refuse(&reason),
         }
     }
+    if origin.is_some_and(|origin| pool_of(origin) != pool) {
+        return refuse("source and target pools differ");
+    }
     if let Some(ancestor) = nearest(state, parent) {
         for property in ["reservation", "refreservation"] {
             if let Some(value) = local.get(property)
@@ -91,7 +100,10 @@ fn create(
             }
         }
     }
-    complaints.extend(plant(session, state, name, local)?);
+    complaints.extend(match origin {
+        Some(origin) => clone::plant(session, state, origin, name, local)?,
+        None => plant(session, state, name, local)?,
+    });
     Ok(complaints)
 }
 
@@ -115,9 +127,14 @@ pub fn plant(
     dataset.local = local;
     session.store.make_data(&dataset)?;
     state.datasets.insert(name.to_owned(), dataset);
+    mounted(session, state, name, "created")
+}
+
+/// Mounts what was `created` or `cloned`; a mount that fails leaves it made.
+pub fn mounted(session: &Session, state: &mut State, name: &str, made: &str) -> io::Result<Vec<String>> {
     let mut complaints = settle(session, state, name)?;
     if !complaints.is_empty() {
-        complaints.push("filesystem successfully created, but not mounted".into());
+        complaints.push(format!("filesystem successfully {made}, but not mounted"));
     }
     Ok(complaints)
 }

@@ -4,10 +4,20 @@ use std::path::PathBuf;
 
 use super::change::Reach;
 use super::command::{Fail, Outcome, Session, cannot_open};
+use super::release::Release;
 use super::state::{Dataset, Snapshot, State, Store};
 use super::view::{Item, value};
-use super::{bookmark, files, options};
+use super::{bookmark, clone, files, options};
 use crate::zfs::lock::Lock;
+
+/// How far a destroy goes.
+#[derive(Debug, Clone, Copy)]
+struct Reaching {
+    /// `-r` or `-R`.
+    below: bool,
+    /// `-R`.
+    clones: bool,
+}
 
 /// `zfs destroy [-rRf] filesystem` · `zfs destroy [-rRd] snapshot`
 pub fn run(session: &Session, args: &[String]) -> Outcome {
@@ -21,19 +31,36 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
     if name.contains('#') && session.release.is_illumos() {
         return bookmark::destroy(session, name, recursive, parsed.has('d'));
     }
+    let reaching = Reaching { below: recursive, clones: parsed.has('R') };
     let garbage = session.store.change(|state| match name.split_once('@') {
-        Some((dataset, snapshot)) => snapshots(&session.store, state, dataset, snapshot, recursive),
-        None => filesystem(&session.store, state, name, recursive),
+        Some((dataset, snapshot)) => {
+            if parsed.has('d') && would_defer(state, name) {
+                let text = "zfs destroy -d of a held or cloned snapshot is not emulated in this lab";
+                return Err(Fail::Text(text.into()));
+            }
+            snapshots(session, state, dataset, snapshot, reaching)
+        }
+        None => filesystem(&session.store, state, name, reaching),
     })??;
     // Nothing names these any more; what a killed destroy leaves of them is only waste.
     garbage.iter().try_for_each(|dir| files::remove(dir))?;
     Ok(0)
 }
 
-fn filesystem(store: &Store, state: &mut State, name: &str, recursive: bool) -> Result<Vec<PathBuf>, Fail> {
+fn would_defer(state: &State, full: &str) -> bool {
+    let snapshot = Item::find(state, full).and_then(|item| item.snapshot);
+    snapshot.is_some_and(|snapshot| !snapshot.holds.is_empty() || state.clones(snapshot).next().is_some())
+}
+
+fn filesystem(
+    store: &Store,
+    state: &mut State,
+    name: &str,
+    reaching: Reaching,
+) -> Result<Vec<PathBuf>, Fail> {
     let Some(dataset) = state.dataset(name) else { return Err(cannot_open(name)) };
-    let tree = state.tree(name);
-    if !recursive {
+    let mut tree = state.tree(name);
+    if !reaching.below {
         if !name.contains('/') {
             return Err(Fail::Text(format!(
                 "cannot destroy '{name}': operation does not apply to pools\n\
@@ -49,6 +76,17 @@ fn filesystem(store: &Store, state: &mut State, name: &str, recursive: bool) -> 
             return Err(Fail::Text(text));
         }
     }
+    let dependents = clone::dependents(state, &tree);
+    if !dependents.is_empty() && !reaching.clones {
+        let head = format!("cannot destroy '{name}': filesystem has dependent clones");
+        return Err(Fail::Text(format!("{head}\n{USE_R}\n{}", dependents.join("\n"))));
+    }
+    tree.extend(dependents.into_iter().filter(|name| !name.contains('@')));
+    destroy_all(store, state, tree)
+}
+
+/// Destroys filesystems with their snapshots, all of them or none.
+fn destroy_all(store: &Store, state: &mut State, tree: Vec<String>) -> Result<Vec<PathBuf>, Fail> {
     for member in &tree {
         let Some(dataset) = state.dataset(member) else { continue };
         // Mounted by other hands than ZFS's own (in a zone, by mount(8)): not its to unmount.
@@ -62,7 +100,7 @@ fn filesystem(store: &Store, state: &mut State, name: &str, recursive: bool) -> 
             }
         }
     }
-    if let Err(refusal) = Reach::of_name(state, name).unmount(store, state)? {
+    if let Err(refusal) = Reach::of_names(state, &tree).unmount(store, state)? {
         return Err(Fail::Text(refusal));
     }
     let mut garbage = Vec::new();
@@ -91,12 +129,13 @@ fn dependents(state: &State, name: &str, text: &mut String) {
 }
 
 fn snapshots(
-    store: &Store,
+    session: &Session,
     state: &mut State,
     dataset: &str,
     snapshot: &str,
-    recursive: bool,
+    reaching: Reaching,
 ) -> Result<Vec<PathBuf>, Fail> {
+    let (store, recursive) = (&session.store, reaching.below);
     let full = format!("{dataset}@{snapshot}");
     if !recursive && Item::find(state, &full).is_none() {
         return Err(cannot_open(&full));
@@ -113,8 +152,13 @@ fn snapshots(
         )));
     }
     let mut garbage = Vec::new();
+    let mut clones = Vec::new();
     for item in found {
         let Some(snapshot) = item.snapshot else { continue };
+        clone::of_snapshot(state, snapshot, &mut clones);
+        if !clones.is_empty() && !reaching.clones {
+            return Err(Fail::Text(cloned(session.release, &item.full_name(), recursive, &clones)));
+        }
         if is_busy(store, item.dataset, snapshot)? {
             let note = if recursive { "\nno snapshots destroyed" } else { "" };
             return Err(Fail::Text(format!("cannot destroy '{}': dataset is busy{note}", item.full_name())));
@@ -122,12 +166,28 @@ fn snapshots(
         garbage.push(store.frozen(item.dataset, snapshot));
         garbage.push(store.sending(item.dataset, snapshot));
     }
+    clones.retain(|name| !name.contains('@'));
+    garbage.extend(destroy_all(store, state, clones)?);
     for name in names {
         if let Some(dataset) = state.datasets.get_mut(&name) {
             dataset.snapshots.retain(|other| other.name != snapshot);
         }
     }
     Ok(garbage)
+}
+
+const USE_R: &str = "use '-R' to destroy the following datasets:";
+
+/// illumos: zfs_destroy_snaps_nvl, which destroys none of them. Older ones as zfs-fuse says it.
+fn cloned(release: Release, full: &str, recursive: bool, clones: &[String]) -> String {
+    match (release.is_illumos(), recursive) {
+        (true, _) => format!("cannot destroy snapshot {full}: snapshot is cloned"),
+        (false, true) => format!("cannot destroy '{full}': snapshot is cloned\nno snapshots destroyed"),
+        (false, false) => {
+            let head = format!("cannot destroy '{full}': snapshot has dependent clones");
+            format!("{head}\n{USE_R}\n{}", clones.join("\n"))
+        }
+    }
 }
 
 /// Held, or being sent. (A kernel's long hold says busy; zfs-fuse waits.) The base of an incremental

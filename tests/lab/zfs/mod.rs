@@ -5,7 +5,7 @@
 //! `zfs send` writes the real record format with its checksum, so that whatever verifies streams has
 //! something to verify. Two hosts never share anything.
 //!
-//! Not there: volumes, clones, rollback, compound streams (-R, -p, -I), sending from a bookmark, received properties, and whatever
+//! Not there: volumes, promotion of clones, rollback, compound streams (-R, -p, -I), sending from a bookmark, received properties, and whatever
 //! happens below a filesystem (blocks, compression, quotas on ordinary writes). Asked for one of these it
 //! refuses; it never pretends.
 //!
@@ -14,6 +14,7 @@
 
 mod bookmark;
 mod change;
+mod clone;
 mod columns;
 mod command;
 mod create;
@@ -60,6 +61,7 @@ pub fn zfs(host: &Host, args: &[String]) -> i32 {
     };
     let outcome = match verb.as_str() {
         "bookmark" if session.release.is_illumos() => bookmark::run(&session, rest),
+        "clone" => clone::run(&session, rest),
         "create" => create::run(&session, rest),
         "destroy" => destroy::run(&session, rest),
         "get" => get::run(&session, rest),
@@ -76,7 +78,7 @@ pub fn zfs(host: &Host, args: &[String]) -> i32 {
         "snapshot" | "snap" => snapshot::run(&session, rest),
         "umount" | "unmount" => mounting::unmount(&session, rest),
         "upgrade" => upgrade::run(&session, rest),
-        "clone" | "promote" | "rollback" | "diff" | "allow" | "unallow" | "userspace" | "groupspace" => {
+        "promote" | "rollback" | "diff" | "allow" | "unallow" | "userspace" | "groupspace" => {
             Err(Fail::Text(format!("zfs {verb} is not emulated in this lab")))
         }
         _ => return usage::general(&format!("unrecognized command '{}'", verb.escape_debug())),
@@ -229,7 +231,11 @@ mod tests {
             items.iter().map(view::Item::full_name).collect()
         }
 
-        fn exists(&self, name: &str) -> bool {
+        pub fn path(&self, path: &str) -> PathBuf {
+            resolve(&self.host, path)
+        }
+
+        pub fn exists(&self, name: &str) -> bool {
             Item::find(&Store::of(&self.host).read().unwrap(), name).is_some()
         }
     }

@@ -46,6 +46,10 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
     }
     let base = match parsed.value('i').map(|base| base.rsplit_once('@').unwrap_or(("", base))) {
         Some((other, _)) if !other.is_empty() && other != dataset => {
+            if session.release.is_illumos() {
+                let text = "zfs send -i from another filesystem's snapshot (a clone's origin) is not";
+                return Err(Fail::Text(format!("{text} emulated in this lab")));
+            }
             return Err(Fail::Usage("incremental source must be in same filesystem".into()));
         }
         base => base.map(|(_, base)| base),

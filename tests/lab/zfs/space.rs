@@ -70,6 +70,16 @@ impl<'a> Space<'a> {
             .sum()
     }
 
+    /// What the live filesystem holds itself; a clone shares the rest with its origin.
+    fn own(&self, dataset: &Dataset) -> u64 {
+        match self.state.origin(dataset) {
+            Some((_, of, origin)) => {
+                EMPTY + only_in(&self.store.live(dataset), &self.store.frozen(of, origin))
+            }
+            None => self.live(dataset),
+        }
+    }
+
     /// What the refreservation adds to the data.
     pub fn used_by_refreservation(&self, name: &str) -> u64 {
         let Some(dataset) = self.state.dataset(name) else { return 0 };
@@ -82,7 +92,7 @@ impl<'a> Space<'a> {
             return known;
         }
         let Some(dataset) = self.state.dataset(name) else { return 0 };
-        let own = self.live(dataset) + self.used_by_snapshots(dataset) + self.used_by_refreservation(name);
+        let own = self.own(dataset) + self.used_by_snapshots(dataset) + self.used_by_refreservation(name);
         let used = own + self.used_by_children(name);
         self.used.borrow_mut().insert(name.to_owned(), used);
         used

@@ -64,6 +64,9 @@ pub struct Dataset {
     /// Oldest first.
     #[serde(default)]
     pub snapshots: Vec<Snapshot>,
+    /// The `id` of the snapshot that this is a clone of.
+    #[serde(default)]
+    pub origin: Option<u64>,
     /// Marks of `zfs bookmark`, by name. A stream carries none.
     #[serde(default)]
     pub bookmarks: BTreeMap<String, Bookmark>,
@@ -135,6 +138,20 @@ impl State {
         self.datasets.get(name)
     }
 
+    /// The snapshot that a clone began as, and the dataset that has it.
+    pub fn origin(&self, clone: &Dataset) -> Option<(&str, &Dataset, &Snapshot)> {
+        let id = clone.origin?;
+        self.datasets.iter().find_map(|(name, dataset)| {
+            let snapshot = dataset.snapshots.iter().find(|snapshot| snapshot.id == id)?;
+            Some((name.as_str(), dataset, snapshot))
+        })
+    }
+
+    /// The clones of a snapshot, by name.
+    pub fn clones<'a>(&'a self, of: &'a Snapshot) -> impl Iterator<Item = &'a String> {
+        self.datasets.iter().filter(|(_, clone)| clone.origin == Some(of.id)).map(|(name, _)| name)
+    }
+
     /// The dataset and its descendants, parents first.
     pub fn tree(&self, top: &str) -> Vec<String> {
         let below = format!("{top}/");
@@ -175,6 +192,7 @@ impl State {
             local: BTreeMap::new(),
             mounted: None,
             snapshots: Vec::new(),
+            origin: None,
             bookmarks: BTreeMap::new(),
             incoming: None,
         })

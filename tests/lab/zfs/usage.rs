@@ -16,6 +16,7 @@ const VERBS: &[(&str, &str)] = &[
         "\tlist [-rH][-d max] [-o property[,...]] [-t type[,...]] [-s property] ...\n\
          \t    [-S property] ... [filesystem|volume|snapshot] ...",
     ),
+    ("clone", "\tclone [-p] [-o property=value] ... <snapshot> <filesystem|volume>"),
     ("bookmark", "\tbookmark <snapshot> <bookmark>"),
     ("set", "\tset <property=value> <filesystem|volume|snapshot> ..."),
     (

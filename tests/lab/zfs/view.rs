@@ -199,7 +199,14 @@ fn fact(space: &Space, item: Item, native: &Native) -> String {
         "compressratio" | "refcompressratio" => return "1.00x".into(),
         "defer_destroy" => return "off".into(),
         "filesystem_count" | "snapshot_count" => return property::UNLIMITED.into(),
-        "clones" => return String::new(),
+        "clones" => {
+            let clones = snapshot.into_iter().flat_map(|snapshot| space.state.clones(snapshot));
+            return clones.map(String::as_str).collect::<Vec<_>>().join(",");
+        }
+        "origin" => {
+            let origin = space.state.origin(dataset);
+            return origin.map_or_else(|| "-".into(), |(name, _, of)| format!("{name}@{}", of.name));
+        }
         "version" => dataset.version.into(),
         "creation" => snapshot.map_or(dataset.creation, |snapshot| snapshot.creation),
         "createtxg" => snapshot.map_or(dataset.createtxg, |snapshot| snapshot.createtxg),
