@@ -23,6 +23,7 @@ pub mod features;
 pub mod finish;
 mod grace;
 pub mod install;
+mod link;
 pub mod live;
 pub mod os;
 pub mod plan;

@@ -1,14 +1,13 @@
 //! Target: what was received, with its properties into its place, and mounted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 use super::{Target, done, zonepath_there};
 use crate::cmd::zfs::property::{Turn, is_carried};
 use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::host::properties::{Now, Set, Wanted};
-use crate::host::{Done, StepError, quarantine};
+use crate::host::{Done, StepError, link, quarantine};
 use crate::job::name::DatasetName;
 use crate::job::step::Install;
 
@@ -161,13 +160,15 @@ impl Target<'_> {
         }
         mounts.sort_by_key(|(mountpoint, _)| mountpoint.len());
         for (mountpoint, dataset) in mounts {
-            // What was received may hold a link where a mountpoint is to be: nothing mounts through one.
-            if let Ok(real) = fs::canonicalize(mountpoint)
-                && real != Path::new(mountpoint)
-            {
-                let text =
-                    format!("{mountpoint} is {} in truth: nothing is mounted through a link", real.display());
-                return Err(StepError::permanent(text));
+            // What was received may hold a link on the way to a mountpoint.
+            let link = link::on(Path::new(mountpoint)).map_err(|error| {
+                StepError::transient(format!("the way to {mountpoint} can't be looked at: {error}"))
+            })?;
+            if let Some(link) = link {
+                return Err(StepError::permanent(format!(
+                    "'{dataset}' is not mounted at {mountpoint}: {} is a symbolic link",
+                    link.display()
+                )));
             }
             match Zfs::new(self.programs).run(&argv::mount(dataset)) {
                 Err(error) if Fault::of_error(&error) == Fault::Mounted => {}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Target, done};
 use crate::cmd::zoneadm::{ZoneFault, ZoneState};
 use crate::cmd::zonecfg::{self, Script, ZoneConfig};
-use crate::host::{Done, StepError, attach, check, source};
+use crate::host::{Done, StepError, attach, check, link, source};
 use crate::job::event::Event;
 use crate::job::name::DatasetName;
 use crate::job::retry::ErrorKind;
@@ -129,6 +129,7 @@ impl Target<'_> {
                 return Err(StepError::permanent(format!("zone '{zone}' is {is}, it can't be attached")));
             }
         }
+        self.no_link_leads_out()?;
         let argv = attach::on_target(self.job);
         let attempt = attach::attempt(self.programs, zone, &argv)?;
         if state(self)? == Some(ZoneState::Installed) {
@@ -140,6 +141,23 @@ impl Target<'_> {
         });
         let kind = if fault == ZoneFault::Other { error.kind } else { ErrorKind::Permanent };
         Err(StepError { kind, ..error })
+    }
+
+    /// The hooks of attach and boot write into the zone's root as root of the global zone.
+    fn no_link_leads_out(&self) -> Result<(), StepError> {
+        let zonepath = self.zonepath();
+        let found = link::leading_out(Path::new(zonepath)).map_err(|error| {
+            StepError::transient(format!("zonepath {zonepath} can't be searched for links: {error}"))
+        })?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        Err(StepError::permanent(format!(
+            "zone '{}' is not attached, because links in {zonepath} would lead the brand's hooks out of the zone: {}; \
+             replace the links on the source",
+            self.job.zone(),
+            found.join("; ")
+        )))
     }
 
     /// `zoneadm boot`, if the zone is to run.

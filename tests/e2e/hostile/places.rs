@@ -1,6 +1,12 @@
 //! No place on a host is taken from the zone that has it: by a zone that arrives, by one that is
 //! sent, or by `finish`.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use serde_json::json;
+
 use crate::lab::ends::{Before, assert_outcomes, assert_tidy};
 use crate::lab::{Lab, Request, TOP, ZONE, profile};
 
@@ -101,4 +107,55 @@ fn finish_deletes_no_new_zone_of_the_same_name() {
         "it is another zone",
     );
     assert!(lab.source.export(ZONE).contains("zonepath=/export/zones/new"));
+}
+
+/// Moves the zone to a zonepath below the lab's directory, where this test can plant links: the
+/// emulated datasets' files are elsewhere, and the daemon looks at the host's own paths. The daemon
+/// on the target is killed `after` a command; the zone's root gets the link; the daemon goes on.
+#[track_caller]
+fn link_is_refused(after: &[&str], link: &str, said: &[&str]) {
+    let lab = Lab::new();
+    lab.source.run(
+        "zfs",
+        &["create", "-o", &format!("mountpoint=/export/zones/{ZONE}/a/b"), &format!("{TOP}/extra")],
+    );
+    let place = lab.dir().join("zones").to_string_lossy().into_owned();
+    lab.target.run("zfs", &["create", "-o", &format!("mountpoint={place}"), "data/zones/deep"]);
+    lab.target.configure("\"/export/zones\"", &format!("{place:?}"));
+    let before = Before::of(&lab.source);
+    let kill = json!({"do": "kill-parent", "when": "after"});
+    lab.target.fault(&json!({"command": after[0], "contains": after[1..], "call": 1, "action": kill}));
+    lab.start();
+    let zonepath = format!("{place}/{ZONE}");
+    lab.submit(&Request::new().set("target", "zonepath", &format!("{zonepath:?}")).set(
+        "target.datasets",
+        &format!("{TOP:?}"),
+        &format!("\"data/zones/deep/{ZONE}\""),
+    ));
+    lab.target.wait_killed();
+    let link = Path::new(&zonepath).join(link);
+    fs::create_dir_all(link.parent().expect("a directory")).expect("the zone's root");
+    symlink("/etc", &link).expect("a link");
+    lab.target.start();
+    lab.outcomes();
+    assert_outcomes(&lab, "failed", &["undone=yes"]);
+    let line = &lab.target.outcomes()[0];
+    assert!(said.iter().all(|word| line.contains(word)), "{said:?}: {line}");
+    before.assert_at_home(&lab.source);
+    assert_eq!(lab.target.state(ZONE), None);
+    assert_eq!(lab.target.calls("zoneadm -z dbbackup attach"), 0);
+}
+
+#[test]
+fn nothing_is_mounted_through_a_link_of_the_zone() {
+    link_is_refused(&["zfs", "rename"], "a", &["/a/b: ", "/a is a symbolic link"]);
+}
+
+#[test]
+fn a_zone_whose_link_leaves_its_root_is_not_attached() {
+    link_is_refused(
+        &["zonecfg", "-f"],
+        "root/etc",
+        &["root/etc leads to /etc", "root/etc/resolv.conf leads to"],
+    );
 }
