@@ -19,7 +19,7 @@ mod config;
 mod datasets;
 mod edits;
 #[cfg(test)]
-mod fixture;
+pub(in crate::host) mod fixture;
 mod landing;
 mod level;
 mod offer;

@@ -42,8 +42,11 @@ pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
     let stems = stems(&names, &job.snapshot);
     let mut lines = Vec::new();
     for holder in &layout.holders {
-        let options = [("mountpoint", "none"), ("canmount", "off"), ("zmigrate:job", job.id.as_str())];
-        lines.push(argv::create(holder, &options).to_string());
+        let options = super::quarantine::properties_of(job, layout, holder);
+        lines.push(
+            argv::create(holder, &options.each_ref().map(|(name, value)| (*name, value.as_str())))
+                .to_string(),
+        );
     }
     for i in order(job) {
         let receive = argv::receive(&layout.datasets[i].quarantine, &job.snapshot);

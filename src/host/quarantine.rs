@@ -3,6 +3,7 @@
 //! ```text
 //! <quarantine>                     mountpoint=none canmount=off zmigrate:quarantine=on
 //! <quarantine>/<job>               mountpoint=none canmount=off zmigrate:job=<job>      the holder
+//!                                  quota=<by what was offered>, until all is received
 //! <quarantine>/<job>/<n>[/child]   the zone's n-th root, as received
 //! ```
 //!
@@ -14,19 +15,46 @@ use std::collections::BTreeMap;
 use super::StepError;
 use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::job::layout::Layout;
-use crate::job::name::{DatasetName, Guid};
+use crate::job::name::{Bytes, DatasetName, Guid};
 use crate::job::record::Job;
 use crate::job::survey::Dataset;
 use crate::process::Programs;
 
 /// Marks a holder as a job's.
 const JOB: &str = "zmigrate:job";
+/// Bounds what is received below a holder.
+const QUOTA: &str = "quota";
 /// Marks the dataset above the holders as made by us.
 const TOP: &str = "zmigrate:quarantine";
 
 /// What decides how received data is written: by the effective values of the destination, not by the
 /// stream's (the fact sheet of ZFS, 4.1).
 pub(super) const WRITTEN_BY: [&str; 3] = ["compression", "checksum", "copies"];
+
+/// How much more than offered a holder takes. A pool with RAID-Z and large sectors writes blocks of
+/// 8 KiB three times as large as a mirror does, and ZFS tells no host of that beforehand.
+const FACTOR: u64 = 4;
+/// What a dataset takes up without data, and the holder without datasets, by far.
+const EMPTY: u64 = 1 << 20;
+const BARE: u64 = 4 << 20;
+
+/// The properties with which this job's holder is made.
+pub fn properties_of(job: &Job, layout: &Layout, holder: &DatasetName) -> [(&'static str, String); 4] {
+    let offered = job.survey.as_ref().map(|survey| survey.datasets.as_slice()).unwrap_or_default();
+    [
+        ("mountpoint", "none".to_owned()),
+        ("canmount", "off".to_owned()),
+        (JOB, job.id.to_string()),
+        (QUOTA, allowance(offered, layout, holder).0.to_string()),
+    ]
+}
+
+/// What may be received below a holder: a peer that sends more than it offered fills nothing but this.
+fn allowance(offered: &[Dataset], layout: &Layout, holder: &DatasetName) -> Bytes {
+    let here = layout.datasets.iter().zip(offered).filter(|(placed, _)| placed.quarantine.is_within(holder));
+    let all = here.map(|(_, dataset)| dataset.stored().0.saturating_mul(FACTOR).saturating_add(EMPTY));
+    Bytes(all.fold(BARE, u64::saturating_add))
+}
 
 /// The guids of all that is in quarantine, datasets and snapshots, by full name. Empty where there is none.
 ///
@@ -39,21 +67,43 @@ pub fn found(programs: &Programs, layout: &Layout) -> Result<BTreeMap<String, Gu
     Ok(zfs.guids_below(&holders)?)
 }
 
-/// Is this holder there, and this job's?
+/// Whether this holder exists and is this job's.
 ///
 /// # Errors
-/// Permanent when it is there and somebody else's.
+/// Permanent when it exists and belongs to somebody else.
 fn is_ours(zfs: &Zfs<'_>, job: &Job, holder: &DatasetName) -> Result<bool, StepError> {
+    Ok(quota_of_ours(zfs, job, holder)?.is_some())
+}
+
+/// The quota of this job's holder, as `zfs get -p` prints it; `None` where there is no holder yet.
+fn quota_of_ours(zfs: &Zfs<'_>, job: &Job, holder: &DatasetName) -> Result<Option<String>, StepError> {
     if zfs.guid(holder.as_str())?.is_none() {
-        return Ok(false);
+        return Ok(None);
     }
-    let lines = zfs.properties(&[JOB], &[holder])?;
-    match lines.first() {
-        Some(line) if line.value == job.id.as_str() && line.source.is_own() => Ok(true),
+    let lines = zfs.properties(&[JOB, QUOTA], &[holder])?;
+    let value = |name: &str| lines.iter().find(|line| line.property == name);
+    match value(JOB) {
+        Some(line) if line.value == job.id.as_str() && line.source.is_own() => {
+            Ok(Some(value(QUOTA).map_or_else(String::new, |line| line.value.clone())))
+        }
         _ => Err(StepError::permanent(format!(
             "dataset '{holder}' is in the way and not marked as this job's; rename or destroy it by hand"
         ))),
     }
+}
+
+/// Removes the holders' quotas: all is received, and a zone that has run may come back larger.
+///
+/// # Errors
+/// What `zfs set` said.
+pub fn lift(programs: &Programs, job: &Job, layout: &Layout) -> Result<(), StepError> {
+    let zfs = Zfs::new(programs);
+    for holder in &layout.holders {
+        if quota_of_ours(&zfs, job, holder)?.is_some_and(|quota| quota != "0") {
+            zfs.run(&argv::set(QUOTA, "none", std::slice::from_ref(holder)))?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes away one received dataset with everything below it. That it is gone already is no fault.
@@ -127,7 +177,13 @@ impl<'a> Writing<'a> {
         let zfs = Zfs::new(programs);
         let mut writing = Self { programs, set: BTreeMap::new() };
         for holder in &layout.holders {
-            if is_ours(&zfs, job, holder)? {
+            let properties = properties_of(job, layout, holder);
+            if let Some(quota) = quota_of_ours(&zfs, job, holder)? {
+                // The peer may have made another offer since.
+                let wanted = &properties[3].1;
+                if quota != *wanted {
+                    zfs.run(&argv::set(QUOTA, wanted, std::slice::from_ref(holder)))?;
+                }
                 continue;
             }
             if let Some(top) = holder.parent()
@@ -136,8 +192,10 @@ impl<'a> Writing<'a> {
                 let options = [("mountpoint", "none"), ("canmount", "off"), (TOP, "on")];
                 zfs.run(&argv::create(&top, &options))?;
             }
-            let options = [("mountpoint", "none"), ("canmount", "off"), (JOB, job.id.as_str())];
-            zfs.run(&argv::create(holder, &options))?;
+            zfs.run(&argv::create(
+                holder,
+                &properties.each_ref().map(|(name, value)| (*name, value.as_str())),
+            ))?;
         }
         zfs.properties_below(&layout.holders, |line| {
             let Some(at) = WRITTEN_BY.iter().position(|name| *name == line.property) else { return };
@@ -184,16 +242,76 @@ impl<'a> Writing<'a> {
 }
 
 /// What a receive that did not bring its snapshot means.
-pub fn broken(stem: &str, stderr: &str) -> StepError {
+pub fn broken(
+    programs: &Programs,
+    layout: &Layout,
+    place: &DatasetName,
+    stem: &str,
+    stderr: &str,
+) -> StepError {
     let said = stderr.trim().replace('\n', " ");
     let said: String = said.chars().take(300).flat_map(char::escape_debug).collect();
     let text = format!("zfs receive of {stem}: {said}");
     match Fault::of(stderr) {
+        Fault::NoSpace => {
+            let holder = layout.holders.iter().find(|holder| place.is_within(holder));
+            match holder.and_then(|holder| full(&Zfs::new(programs), holder)) {
+                Some(why) => StepError::permanent(format!("{text}; {why}")),
+                None => StepError::transient(text),
+            }
+        }
         Fault::StreamUnsupported
         | Fault::Permission
         | Fault::NoSuchPool
         | Fault::BadProperty
         | Fault::Usage => StepError::permanent(text),
         _ => StepError::transient(text),
+    }
+}
+
+/// Why the space ran out, if it was the holder's quota: less is left in it than in the pool around it.
+fn full(zfs: &Zfs<'_>, holder: &DatasetName) -> Option<String> {
+    let top = holder.parent()?;
+    let lines = zfs.properties(&[QUOTA, "used", "available"], &[holder, &top]).ok()?;
+    let value = |name: &DatasetName, property: &str| -> Option<u64> {
+        lines.iter().find(|line| line.name == name.as_str() && line.property == property)?.value.parse().ok()
+    };
+    let (quota, used, around) = (value(holder, QUOTA)?, value(holder, "used")?, value(&top, "available")?);
+    (quota > 0 && quota.saturating_sub(used) < around).then(|| {
+        format!(
+            "more arrived than the source offered: '{holder}' has a quota of {}, {FACTOR} times what was offered and some more",
+            Bytes(quota)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::check::fixture::{Case, GIB, case, local};
+
+    fn quota(case: &Case) -> u64 {
+        let layout = case.layout().unwrap();
+        allowance(&case.offer.survey.datasets, &layout, &layout.holders[0]).0
+    }
+
+    #[test]
+    fn a_holder_takes_what_was_offered_and_some_more() {
+        let mut case = case();
+        assert_eq!(quota(&case), 4 * 40 * GIB + 4 * EMPTY + BARE);
+        // Compressed once, and written in full from now on.
+        case.offer.survey.datasets[3].logical = Bytes(60 * GIB);
+        assert_eq!(quota(&case), 4 * 40 * GIB + 4 * EMPTY + BARE);
+        local(&mut case.offer.survey.datasets[3], "compression", "off");
+        assert_eq!(quota(&case), 4 * 63 * GIB + 4 * EMPTY + BARE);
+    }
+
+    #[test]
+    fn an_offer_of_next_to_nothing_gives_room_for_next_to_nothing() {
+        let mut case = case();
+        for dataset in &mut case.offer.survey.datasets {
+            (dataset.referenced, dataset.logical) = (Bytes(9 << 10), Bytes(9 << 10));
+        }
+        assert!(quota(&case) < 16 << 20, "{}", quota(&case));
     }
 }

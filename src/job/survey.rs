@@ -119,6 +119,13 @@ impl Dataset {
         self.properties.get(property).map(|p| p.value.as_str())
     }
 
+    /// What its data takes up when it is written anew by the dataset's own properties. What was
+    /// compressed earlier is written in full where `compression` is off by now.
+    pub fn stored(&self) -> Bytes {
+        let is_off = self.value("compression") == Some("off");
+        if is_off { self.referenced.max(self.logical) } else { self.referenced }
+    }
+
     /// A rough size of this dataset's image: its data uncompressed, and a header of 312 bytes for each block,
     /// which is 4 % where blocks have 8 KiB.
     pub fn estimate(&self) -> Bytes {

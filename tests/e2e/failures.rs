@@ -233,7 +233,7 @@ fn the_rename_into_place_fails() {
 #[test]
 fn a_quota_cannot_be_set() {
     target_fails(
-        &failing("zfs", &["set", "quota="], "cannot set property: permission denied"),
+        &failing("zfs", &["set", "quota=42949672960"], "cannot set property: permission denied"),
         &["step=quotas"],
     );
 }

@@ -49,7 +49,8 @@ fn needs<'a>(offer: &Offer, layout: &'a Layout) -> Vec<(&'a DatasetName, Bytes)>
             let wanted = offer.request.target.properties.get(&dataset.name).and_then(|own| own.get(property));
             wanted.map(String::as_str).or(dataset.value(property)).and_then(size).unwrap_or_default()
         };
-        let data = Bytes(dataset.referenced.0.saturating_add(dataset.referenced.0 / 20));
+        let stored = dataset.stored().0;
+        let data = Bytes(stored.saturating_add(stored / 20));
         add(&mut total[i], data.max(limit("refreservation")));
         total[i] = total[i].max(limit("reservation"));
         let need = total[i];

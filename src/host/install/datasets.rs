@@ -64,6 +64,7 @@ impl Target<'_> {
     /// # Errors
     /// Permanent when a place is taken.
     pub fn rename(&self) -> Result<Done, StepError> {
+        quarantine::lift(self.programs, self.job, self.layout)?;
         let places = self.in_place()?;
         for root in self.layout.roots() {
             if self.is_ours(root, &root.target, &places) {

@@ -75,7 +75,7 @@ impl Receive<'_> {
                     if (self.interrupted)() {
                         return Ok(Try::Interrupted);
                     }
-                    return Ok(Try::Broken(quarantine::broken(&image.stem, &said)));
+                    return Ok(Try::Broken(self.broken(image, &said)));
                 }
             }
         }
@@ -96,7 +96,11 @@ impl Receive<'_> {
         if summary.begin.toguid != first.guid {
             return self.refused(image, "its guid is not the one that was announced".to_owned(), progress);
         }
-        Ok(Try::Broken(quarantine::broken(&image.stem, &output.stderr)))
+        Ok(Try::Broken(self.broken(image, &output.stderr)))
+    }
+
+    fn broken(&self, image: &Image<'_>, stderr: &str) -> StepError {
+        quarantine::broken(self.programs, self.layout, &image.placed.quarantine, &image.stem, stderr)
     }
 
     /// Feeds one part, waiting for it, and for good copies of it.

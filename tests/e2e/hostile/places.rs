@@ -159,3 +159,21 @@ fn a_zone_whose_link_leaves_its_root_is_not_attached() {
         &["root/etc leads to /etc", "root/etc/resolv.conf leads to"],
     );
 }
+
+#[test]
+fn more_bytes_than_offered_are_not_received() {
+    let lab = Lab::with(json!({"bytes": 48 << 20}));
+    // The source's own zfs says that everything is small, before the offer and after the detach.
+    let small = "case \"$*\" in\n*-rHp*all*) \"$REAL\" \"$@\" | awk -F '\\t' -v OFS='\\t' \
+                 '$2 == \"referenced\" || $2 == \"used\" {$3 = 4096} {print}' ;;\n*) exec \"$REAL\" \"$@\" ;;\nesac";
+    lab.source.replace("zfs", small);
+    let before = Before::of(&lab.source);
+    lab.start();
+    lab.migrate(&Request::new());
+    assert_outcomes(
+        &lab,
+        "failed",
+        &["undone=yes", "more arrived than the source offered", "has a quota of"],
+    );
+    before.assert_as_found(&lab.source, &lab.target);
+}

@@ -218,6 +218,18 @@ impl Host {
         fs::write(self.config(), text.replacen(from, to, 1)).expect("the configuration");
     }
 
+    /// Puts a shell script in the place of one of the daemon's commands; `$REAL` is the command itself.
+    pub fn replace(&self, command: &str, script: &str) {
+        let (dir, real) = (self.root.join("lies"), self.root.join("usr/sbin"));
+        fs::create_dir_all(&dir).expect("a directory");
+        let text =
+            format!("#!/bin/sh\nPATH=/usr/bin:/bin\nREAL={}\n{script}\n", real.join(command).display());
+        fs::write(dir.join(command), text).expect("a script");
+        fs::set_permissions(dir.join(command), fs::Permissions::from_mode(0o755)).expect("its mode");
+        let real = format!("path = [{real:?}");
+        self.configure(&real, &real.replace('[', &format!("[{dir:?}, ")));
+    }
+
     /// Changes what kind of system this is.
     pub fn settings(&self, key: &str, value: Value) {
         let path = self.root.join(".lab/host.json");
