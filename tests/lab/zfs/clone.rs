@@ -48,6 +48,7 @@ pub fn plant(
     let item = Item::find(state, origin).ok_or_else(gone)?;
     let snapshot = item.snapshot.ok_or_else(gone)?;
     clone.version = item.dataset.version;
+    clone.crypt.clone_from(&item.dataset.crypt);
     clone.origin = Some(snapshot.id);
     session.store.make_data(&clone)?;
     files::copy(&session.store.frozen(item.dataset, snapshot), &session.store.live(&clone))?;

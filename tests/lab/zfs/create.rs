@@ -7,7 +7,7 @@ use super::command::{Fail, Outcome, Session, status};
 use super::name::{self, Kind};
 use super::state::{State, parent_of, pool_of};
 use super::view::{is_zoned, value};
-use super::{clone, mounts, options, property, set};
+use super::{clone, crypt, mounts, options, property, set};
 
 /// `zfs create [-p] [-o property=value]… filesystem`
 pub fn run(session: &Session, args: &[String]) -> Outcome {
@@ -82,6 +82,10 @@ pub fn create(
     if origin.is_some_and(|origin| pool_of(origin) != pool) {
         return refuse("source and target pools differ");
     }
+    let above = nearest(state, parent).unwrap_or_default();
+    if let Err(reason) = crypt::may_create(session, state, &above, &local, origin.is_some()) {
+        return refuse(&reason);
+    }
     if let Some(ancestor) = nearest(state, parent) {
         for property in ["reservation", "refreservation"] {
             if let Some(value) = local.get(property)
@@ -124,6 +128,7 @@ pub fn plant(
     if let Some(version) = local.remove("version").and_then(|version| version.parse().ok()) {
         dataset.version = version;
     }
+    crypt::settle(session, state, &mut dataset, &mut local)?;
     dataset.local = local;
     session.store.make_data(&dataset)?;
     state.datasets.insert(name.to_owned(), dataset);

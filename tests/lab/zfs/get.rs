@@ -85,8 +85,10 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
 /// Native ones that apply, then user properties by name.
 fn all(space: &Space, item: Item, release: Release) -> Vec<String> {
     let applies = |native: &&property::Native| {
-        // libzfs shows an origin where there is one.
-        let shown = native.shown || native.name == "origin" && item.dataset.origin.is_some();
+        // libzfs shows these where there is something to show.
+        let shown = native.shown
+            || native.name == "origin" && item.dataset.origin.is_some()
+            || matches!(native.name, "encryptionroot" | "keystatus") && item.dataset.crypt.is_some();
         item.has(native) && shown && native.is_of(release)
     };
     let mut names: Vec<String> = NATIVE.iter().filter(applies).map(|native| native.name.to_owned()).collect();

@@ -18,6 +18,7 @@ mod clone;
 mod columns;
 mod command;
 mod create;
+mod crypt;
 mod destroy;
 mod files;
 mod get;
@@ -68,6 +69,8 @@ pub fn zfs(host: &Host, args: &[String]) -> i32 {
         "hold" => hold::hold(&session, rest),
         "holds" => hold::holds(&session, rest),
         "inherit" => set::inherit(&session, rest),
+        "load-key" if session.release.is_illumos() => crypt::load(&session, rest),
+        "unload-key" if session.release.is_illumos() => crypt::unload(&session, rest),
         "list" => list::run(&session, rest),
         "mount" => mounting::mount(&session, rest),
         "receive" | "recv" => receive::run(&session, rest),
@@ -78,7 +81,7 @@ pub fn zfs(host: &Host, args: &[String]) -> i32 {
         "snapshot" | "snap" => snapshot::run(&session, rest),
         "umount" | "unmount" => mounting::unmount(&session, rest),
         "upgrade" => upgrade::run(&session, rest),
-        "promote" | "rollback" | "diff" | "allow" | "unallow" | "userspace" | "groupspace" => {
+        "promote" | "change-key" | "rollback" | "diff" | "allow" | "unallow" | "userspace" | "groupspace" => {
             Err(Fail::Text(format!("zfs {verb} is not emulated in this lab")))
         }
         _ => return usage::general(&format!("unrecognized command '{}'", verb.escape_debug())),
@@ -159,13 +162,17 @@ pub fn unmount_one(host: &Host, dataset: &str) -> io::Result<()> {
     store.change(|state| mounts::unmount(&store, state, dataset))??.map_err(io::Error::other)
 }
 
-/// The host goes down: nothing is mounted any more.
+/// The host goes down: nothing is mounted any more, and no key is loaded.
 ///
 /// # Errors
 /// The state can't be read or written.
 pub fn unmount_all(host: &Host) -> io::Result<()> {
     let store = Store::of(host);
-    store.change(|state| mounts::drop_all(&store, state))?
+    store.change(|state| {
+        mounts::drop_all(&store, state)?;
+        crypt::forget_keys(state);
+        Ok(())
+    })?
 }
 
 /// The host comes up: `zfs mount -a`. Answers what could not be mounted, in ZFS's words.
@@ -198,7 +205,7 @@ mod tests {
 
     pub struct Bench {
         dir: tempfile::TempDir,
-        host: Host,
+        pub host: Host,
     }
 
     impl Bench {

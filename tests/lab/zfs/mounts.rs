@@ -11,9 +11,9 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use super::files;
 use super::state::{State, Store};
 use super::view::{is_zoned, value};
+use super::{crypt, files};
 
 /// Why a dataset can't be mounted or unmounted: the whole line for stderr.
 pub type Refusal = String;
@@ -87,6 +87,9 @@ pub fn mount(store: &Store, state: &mut State, name: &str) -> io::Result<Result<
     if dataset.mounted.is_some() {
         return Ok(Err(format!("cannot mount '{name}': filesystem already mounted")));
     }
+    if crypt::is_locked(state, dataset) {
+        return Ok(Err(format!("cannot mount '{name}': encryption key not loaded")));
+    }
     mount_at(store, state, name, &mountpoint)
 }
 
@@ -159,6 +162,7 @@ pub fn mount_all(store: &Store, state: &mut State) -> io::Result<Vec<Refusal>> {
         .datasets
         .iter()
         .filter(|(_, dataset)| dataset.mounted.is_none() && dataset.incoming.is_none())
+        .filter(|(_, dataset)| !crypt::is_locked(state, dataset))
         .map(|(name, _)| (value(state, name, "mountpoint"), name.clone()))
         .filter(|(path, name)| {
             path.starts_with('/') && value(state, name, "canmount") == "on" && !is_zoned(state, name)

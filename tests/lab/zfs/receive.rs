@@ -18,7 +18,7 @@ use super::release::Release;
 use super::space::{self, Space};
 use super::state::{Incoming, Snapshot, State, parent_of};
 use super::view::Item;
-use super::{create, files, number, options};
+use super::{create, crypt, files, number, options};
 
 /// `zfs receive [-vnFu] filesystem|snapshot` · `zfs receive [-vnFu] -d|-e filesystem`
 pub fn run(session: &Session, args: &[String]) -> Outcome {
@@ -216,6 +216,9 @@ fn board(
         return Err(Fail::Text(format!("{open}\n{text}")));
     }
     let mut dataset = state.new_dataset(name)?;
+    if crypt::is_locked(state, &dataset) {
+        return Err(target.cannot("inherited key must be loaded"));
+    }
     if begin.features & SA_SPILL == 0 {
         // The version travels in the data; all that is known here is that it is older than 5.
         dataset.version = dataset.version.min(4);

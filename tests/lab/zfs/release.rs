@@ -43,7 +43,7 @@ impl Release {
         match self {
             Self::Solaris10 => "i:I:RDpv",
             Self::Solaris11 => "i:I:RrcpbDvnw:s:C",
-            Self::Illumos => "i:I:RDpvnPLec",
+            Self::Illumos => "i:I:RDpvnPLecw",
         }
     }
 

@@ -5,7 +5,7 @@ use super::command::{Fail, Outcome, Session, cannot_open, status};
 use super::name::{self, Kind, LONGEST};
 use super::state::{State, parent_of, pool_of};
 use super::view::{Item, is_zoned};
-use super::{create, options};
+use super::{create, crypt, options};
 
 /// `zfs rename [-p] dataset dataset` · `zfs rename [-r] snapshot snapshot`
 pub fn run(session: &Session, args: &[String]) -> Outcome {
@@ -66,6 +66,10 @@ fn rename(
     }
     if is_zoned(state, from) {
         return fail(format!("cannot rename '{from}': dataset is used in a non-global zone"));
+    }
+    if crypt::leaves_its_root(state, from, above) {
+        let reason = "cannot move encrypted child outside of its encryption root";
+        return fail(format!("cannot rename '{from}': {reason}"));
     }
     let mut reach = Reach::of_name(state, from);
     if reach.has_zoned_child() {

@@ -12,20 +12,22 @@ use std::path::Path;
 use super::command::{Fail, Outcome, Session, cannot_open, complain, print};
 use super::files::{self, Entry, Kind, Tree};
 use super::lock::Lock;
-use super::options;
 use super::record::{
     self, BLOCK, Begin, Bonus, Fletcher4, HEADER, Header, LONGEST_BONUS, PER_BLOCK_CHECKSUMS, SA_SPILL,
 };
 use super::release::Release;
 use super::view::Item;
+use super::{crypt, options};
 
 /// `zfs send [-v] [-s nocheck] [-i snapshot] snapshot`
 pub fn run(session: &Session, args: &[String]) -> Outcome {
     let parsed = options::parse(args, session.release.send_options())?;
     let eleven = session.release == Release::Solaris11;
     let foreign: &[char] = if eleven { &['r', 'c', 'b', 'w', 'C'] } else { &[] };
-    if let Some(option) =
-        ['R', 'D', 'p', 'I'].into_iter().chain(foreign.iter().copied()).find(|&option| parsed.has(option))
+    if let Some(option) = ['R', 'D', 'p', 'I', 'w']
+        .into_iter()
+        .chain(foreign.iter().copied())
+        .find(|&option| parsed.has(option))
     {
         return Err(Fail::Text(format!("zfs send -{option} is not emulated in this lab")));
     }
@@ -70,6 +72,10 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
         }
         found => found.and_then(|(_, from)| from),
     };
+    // A stream without -w of a filesystem whose key is loaded is plain text.
+    if crypt::is_locked(&state, item.dataset) {
+        return Err(warn("dataset key must be loaded"));
+    }
     if parsed.has('n') {
         if parsed.has('P') || parsed.has('v') {
             let kind = base.map_or_else(|| "full".into(), |base| format!("incremental\t{base}"));

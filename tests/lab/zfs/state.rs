@@ -64,6 +64,12 @@ pub struct Dataset {
     /// Oldest first.
     #[serde(default)]
     pub snapshots: Vec<Snapshot>,
+    /// How its data is encrypted; children, clones and received filesystems inherit it.
+    #[serde(default)]
+    pub crypt: Option<Crypt>,
+    /// The key that wraps this one's, where it is an encryption root.
+    #[serde(default)]
+    pub key: Option<Key>,
     /// The `id` of the snapshot that this is a clone of.
     #[serde(default)]
     pub origin: Option<u64>,
@@ -84,6 +90,28 @@ pub struct Bookmark {
     pub createtxg: u64,
     /// The snapshot's.
     pub creation: u64,
+}
+
+/// How a filesystem is encrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crypt {
+    /// `aes-256-gcm`
+    pub cipher: String,
+    /// The encryption root's `id`.
+    pub root: u64,
+}
+
+/// An encryption root's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// `raw`, `hex` or `passphrase`
+    pub format: String,
+    /// `file:///etc/web.key`
+    pub location: String,
+    /// The key itself, in hexadecimal.
+    pub material: String,
+    /// Whether the kernel has it.
+    pub loaded: bool,
 }
 
 /// A receive in flight.
@@ -183,6 +211,8 @@ impl State {
     /// A new dataset with a guid and a creation of now; it is not in the table yet.
     pub fn new_dataset(&mut self, name: &str) -> io::Result<Dataset> {
         let version = self.pools.get(pool_of(name)).map_or(5, |pool| pool.zpl);
+        let parent = parent_of(name).and_then(|parent| self.dataset(parent));
+        let crypt = parent.and_then(|parent| parent.crypt.clone());
         Ok(Dataset {
             id: self.fresh_id(),
             guid: random()?,
@@ -192,6 +222,8 @@ impl State {
             local: BTreeMap::new(),
             mounted: None,
             snapshots: Vec::new(),
+            crypt,
+            key: None,
             origin: None,
             bookmarks: BTreeMap::new(),
             incoming: None,

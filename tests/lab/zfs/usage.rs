@@ -17,6 +17,8 @@ const VERBS: &[(&str, &str)] = &[
          \t    [-S property] ... [filesystem|volume|snapshot] ...",
     ),
     ("clone", "\tclone [-p] [-o property=value] ... <snapshot> <filesystem|volume>"),
+    ("load-key", "\tload-key [-rn] [-L <keylocation>] <-a | filesystem|volume>"),
+    ("unload-key", "\tunload-key [-r] <-a | filesystem|volume>"),
     ("bookmark", "\tbookmark <snapshot> <bookmark>"),
     ("set", "\tset <property=value> <filesystem|volume|snapshot> ..."),
     (

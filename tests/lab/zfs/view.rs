@@ -1,5 +1,6 @@
 //! What a property's value is for one dataset or snapshot, and where it comes from.
 
+use super::crypt;
 use super::property::{self, Native};
 use super::space::Space;
 use super::state::{Bookmark, Dataset, Snapshot, State, parent_of};
@@ -154,6 +155,9 @@ pub fn get(space: &Space, item: Item, property: &str) -> (String, Source) {
     let Some(native) = property::any(property) else { return user(state, item, property) };
     if !item.has(native) {
         return ("-".into(), Source::None);
+    }
+    if let Some(found) = crypt::get(state, item.dataset, native.name) {
+        return found;
     }
     if native.is_readonly() || native.name == "version" {
         return (fact(space, item, native), Source::None);
