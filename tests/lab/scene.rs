@@ -328,6 +328,7 @@ fn config(plan: &Plan, path: &str, tank: &str, pkgsrc: &str) -> Config {
     Config {
         name: plan.zone.clone(),
         zonepath: path.to_owned(),
+        debug_id: String::new(),
         autoboot: true,
         brand: plan.brand.clone(),
         ip_type: "shared".into(),

@@ -69,13 +69,12 @@ pub fn main(call: &Call, config: &Config, args: &[String]) -> Result<i32> {
 fn zonepath(call: &Call, config: &Config) -> Result<bool> {
     let path = &config.zonepath;
     if !call.host.path(path).is_dir() {
-        err!("could not verify zonepath {path}: No such file or directory");
-        err!("zoneadm: zone {} failed to verify", call.zone);
+        err!("zoneadm: {path}: No such file or directory");
+        err!("could not verify zonepath {path} because of the above errors.");
         return Ok(false);
     }
-    if !verify::zonepath(call.host, config)? {
+    if !verify::zonepath(call.host, config, verify::For::Attach)? {
         err!("could not verify zonepath {path} because of the above errors.");
-        err!("zoneadm: zone {} failed to verify", call.zone);
         return Ok(false);
     }
     Ok(true)
@@ -99,9 +98,8 @@ fn options(call: &Call, config: &Config, args: &[String]) -> Option<Options> {
                     return None;
                 }
             },
-            // zoneadm itself takes -U for the state incomplete, then hands it to the hook, where the
-            // ipkg-like ones have no such option; Solaris 10 9/10 has it.
-            "-U" if call.profile == Profile::Solaris10 || config.is_solaris() => options.update = true,
+            // illumos's zoneadm hands it to the hook as -u (recorded).
+            "-U" => options.update = true,
             "-a" | "-d" | "-r" => {
                 err!("zoneadm: zone '{}': attach {arg} is not in this lab", call.zone);
                 return None;

@@ -12,6 +12,8 @@ pub struct Config {
     pub name: String,
     /// Absolute; empty until it is set.
     pub zonepath: String,
+    /// OmniOS's number for the zone in traces; others have none.
+    pub debug_id: String,
     /// Boot with the host?
     pub autoboot: bool,
     /// `sparse`, `ipkg`, `native` …

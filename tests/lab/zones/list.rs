@@ -25,6 +25,8 @@ struct Line {
     uuid: String,
     brand: String,
     shared: bool,
+    /// OmniOS: the document's debug ID.
+    debug: String,
 }
 
 /// How a release prints a line.
@@ -64,10 +66,10 @@ impl Form {
     }
 
     /// What stands behind the seventh field, its colon included.
-    fn rest(self, global: bool) -> String {
+    fn rest(self, global: bool, debug: &str) -> String {
         match self {
             Self::Seven => String::new(),
-            Self::Debug => ":".to_owned(),
+            Self::Debug => format!(":{debug}"),
             Self::Solaris11(fields) => {
                 // [captured] `-:none` of the global zone, `-:` of others; r/w of a running zone is unverified.
                 let profile = if global { "none" } else { "" };
@@ -121,6 +123,7 @@ pub fn main(host: &Host, only: Option<&str>, args: &[String]) -> Result<i32> {
                 uuid: String::new(),
                 brand: brand.into(),
                 shared: true,
+                debug: "0".into(),
             },
         );
     }
@@ -142,7 +145,10 @@ pub fn main(host: &Host, only: Option<&str>, args: &[String]) -> Result<i32> {
 /// A zone without a readable document has no line, and that changes no exit status.
 fn line(host: &Host, zones: &Zones, name: &str, id: Option<u32>, state: State) -> Result<Option<Line>> {
     let Some(config) = configuration(host, name)? else {
-        err!("zoneadm: {name}: could not get brand name: Invalid document");
+        // libzonecfg's errors for a document that is missing, and for one that is not XML (recorded).
+        let there = host.file("etc/zones").join(format!("{name}.xml")).exists();
+        let why = if there { "OK" } else { "Wrong document type" };
+        err!("zoneadm: {name}: could not get brand name: {why}");
         return Ok(None);
     };
     let entry = zones.entry(name);
@@ -153,6 +159,7 @@ fn line(host: &Host, zones: &Zones, name: &str, id: Option<u32>, state: State) -
         path: entry.map_or_else(|| config.zonepath.clone(), |entry| entry.zonepath.clone()),
         uuid: entry.map_or_else(String::new, |entry| entry.uuid.clone()),
         shared: config.shared_ip(),
+        debug: config.debug_id,
         brand: config.brand,
     }))
 }
@@ -178,7 +185,7 @@ fn parsable(line: &Line, form: Form) -> String {
     let id = line.id.map_or("-".to_owned(), |id| id.to_string());
     let ip = if line.shared { "shared" } else { "excl" };
     let path = line.path.replace(':', "\\:");
-    let rest = form.rest(line.name == "global");
+    let rest = form.rest(line.name == "global", &line.debug);
     format!("{id}:{}:{}:{path}:{}:{}:{ip}{rest}", line.name, line.state.word(), line.uuid, line.brand)
 }
 
@@ -201,8 +208,9 @@ mod tests {
             uuid: String::new(),
             brand: "sparse".into(),
             shared: false,
+            debug: "429".into(),
         };
-        assert_eq!(parsable(&line, Form::Debug), "-:web:configured:/export/a\\:b::sparse:excl:");
+        assert_eq!(parsable(&line, Form::Debug), "-:web:configured:/export/a\\:b::sparse:excl:429");
         assert_eq!(parsable(&line, Form::Seven), "-:web:configured:/export/a\\:b::sparse:excl");
         for (kernel, fields) in
             [("11.1", 9), ("11.3", 10), ("11.4.42.111.0", 10), ("11.4.43.113.3", 11), ("11.4.69.170.2", 11)]

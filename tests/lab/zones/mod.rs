@@ -32,7 +32,7 @@ use std::io::{self, Read};
 use anyhow::{Context, Result};
 
 use crate::disk::{self, Lock};
-use crate::world::Host;
+use crate::world::{Host, Profile};
 use config::Config;
 use index::{Entry, Stored};
 use kernel::{Alive, Kernel, Phase, State, knobs};
@@ -152,7 +152,11 @@ pub fn configuration(host: &Host, zone: &str) -> Result<Option<Config>> {
 
 /// Writes a zone's configuration and its line in the index; a new zone is `configured`.
 pub fn configure(host: &Host, config: &Config) -> Result<()> {
-    let text = xml::write(config, xml::Purpose::Configured, &xml::Inventory::default());
+    let mut config = config.clone();
+    if config.debug_id.is_empty() && host.profile()? == Profile::Omnios {
+        config.debug_id = next_debug_id(host)?;
+    }
+    let text = xml::write(&config, xml::Purpose::Configured, &xml::Inventory::default());
     disk::replace(&host.file("etc/zones").join(format!("{}.xml", config.name)), text.as_bytes())?;
     change(host, |zones| {
         match zones.entry_mut(&config.name) {
@@ -167,6 +171,17 @@ pub fn configure(host: &Host, config: &Config) -> Result<()> {
         Ok(())
     })
     .map(drop)
+}
+
+/// `/etc/zones/did.txt` counts the debug IDs.
+fn next_debug_id(host: &Host) -> Result<String> {
+    let dir = host.state_dir();
+    let _lock = disk::lock(&dir.join("did.lock"))?;
+    let path = host.file("etc/zones/did.txt");
+    let last = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    let id = (last.unwrap_or(0) + 1).to_string();
+    disk::replace(&path, format!("{id}\n").as_bytes())?;
+    Ok(id)
 }
 
 /// Sets the state that outlives a reboot. The UUID is made at the first state above `configured` and

@@ -25,7 +25,7 @@ pub enum For {
 pub fn details(host: &Host, config: &Config, by: For) -> Result<bool> {
     let settings = host.settings()?;
     let mut good = true;
-    if by == For::Other && !zonepath(host, config)? {
+    if by == For::Other && !zonepath(host, config, by)? {
         err!("could not verify zonepath {} because of the above errors.", config.zonepath);
         good = false;
     }
@@ -45,7 +45,7 @@ pub fn details(host: &Host, config: &Config, by: For) -> Result<bool> {
 }
 
 /// The zonepath's own checks.
-pub fn zonepath(host: &Host, config: &Config) -> Result<bool> {
+pub fn zonepath(host: &Host, config: &Config, by: For) -> Result<bool> {
     let path = &config.zonepath;
     if !path.starts_with('/') {
         err!("{path} is not an absolute path.");
@@ -82,14 +82,18 @@ pub fn zonepath(host: &Host, config: &Config) -> Result<bool> {
         err!("{path} is not a directory.");
         return Ok(false);
     }
-    owner_and_mode(host, path, &real, &meta)
+    owner_and_mode(host, path, &real, &meta, by)
 }
 
-/// root's, 0700. illumos repairs it (issue 5432), Solaris 11 complains and repairs it (captured at an install), Solaris 10
-/// refuses. The owner is not looked at for a lab of an ordinary user, where nothing can be root's.
-fn owner_and_mode(host: &Host, path: &str, real: &Path, meta: &fs::Metadata) -> Result<bool> {
+/// root's, 0700. illumos complains, and at an attach repairs it (recorded; issue 5432); Solaris 11 complains and repairs it
+/// (captured at an install), Solaris 10 refuses. The owner is not looked at for a lab of an ordinary user, where nothing can be root's.
+fn owner_and_mode(host: &Host, path: &str, real: &Path, meta: &fs::Metadata, by: For) -> Result<bool> {
     let profile = host.profile()?;
-    let repairs = profile != Profile::Solaris10;
+    let repairs = match profile {
+        Profile::Solaris10 => false,
+        Profile::Solaris11 => true,
+        Profile::Omnios => by == For::Attach,
+    };
     let mut good = true;
     if nix::unistd::geteuid().is_root() && meta.uid() != 0 {
         if repairs {
@@ -104,11 +108,6 @@ fn owner_and_mode(host: &Host, path: &str, real: &Path, meta: &fs::Metadata) -> 
     if mode == 0o700 {
         return Ok(good);
     }
-    if profile == Profile::Omnios {
-        err!("{path}: changing permissions to 0700.");
-        fs::set_permissions(real, fs::Permissions::from_mode(0o700))?;
-        return Ok(good);
-    }
     let owner = [(0o400, "readable"), (0o200, "writable"), (0o100, "executable")];
     for (_, word) in owner.into_iter().filter(|(bit, _)| mode & bit == 0) {
         err!("{path} must be owner {word}.");
@@ -119,7 +118,9 @@ fn owner_and_mode(host: &Host, path: &str, real: &Path, meta: &fs::Metadata) -> 
         }
     }
     if repairs {
-        err!("changing zonepath permissions to 0700.");
+        let whose =
+            if profile == Profile::Omnios { format!("{path}: changing") } else { "changing zonepath".into() };
+        err!("{whose} permissions to 0700.");
         fs::set_permissions(real, fs::Permissions::from_mode(0o700))?;
         return Ok(good);
     }

@@ -54,6 +54,9 @@ pub fn write(config: &Config, purpose: Purpose, inventory: &Inventory) -> String
     for (name, value) in &config.globals {
         attribute(&mut text, name, value);
     }
+    if !config.debug_id.is_empty() {
+        attribute(&mut text, "debugid", &config.debug_id);
+    }
     text.push_str(">\n");
     for resource in &config.resources {
         element(&mut text, resource);
@@ -179,6 +182,7 @@ fn zone(config: &mut Config, tag: &Tag) -> Result<(), Invalid> {
             "autoboot" => config.autoboot = value == "true",
             "brand" => config.brand.clone_from(value),
             "ip-type" => config.ip_type.clone_from(value),
+            "debugid" => config.debug_id.clone_from(value),
             "version" => {}
             other if GLOBALS.contains(&other) => {
                 config.globals.insert(name.clone(), value.clone());
@@ -290,6 +294,7 @@ mod tests {
         Config {
             name: "dbbackup".into(),
             zonepath: "/export/zones/dbbackup".into(),
+            debug_id: "343".into(),
             autoboot: true,
             brand: "sparse".into(),
             ip_type: "exclusive".into(),

@@ -80,13 +80,13 @@ pub fn main(host: &Host, args: &[String]) -> Result<i32> {
         }
         rest = tail;
     }
-    let [verb, args @ ..] = rest else { return Ok(usage(None)) };
+    let [verb, args @ ..] = rest else { return Ok(usage()) };
     if verb == "-?" || verb == "help" {
         out!("{}", usage_text());
         return Ok(if verb == "help" { 0 } else { 2 });
     }
     if !VERBS.contains(&verb.as_str()) || profile == Profile::Solaris10 && verb == "shutdown" {
-        return Ok(usage(Some(verb)));
+        return Ok(usage());
     }
     if let Some(uuid) = uuid {
         if !is_uuid(&uuid) {
@@ -102,8 +102,13 @@ pub fn main(host: &Host, args: &[String]) -> Result<i32> {
         && name != "global"
         && Zones::look(host)?.entry(name).is_none()
     {
-        err!("zoneadm: {name}: No such zone configured");
-        return Ok(1);
+        return no_such_zone(name);
+    }
+    // Also where the document is missing or broken, although the index has the zone (recorded).
+    if let Some(name) = zone.as_deref().filter(|name| *name != "global")
+        && configuration(host, name)?.is_none()
+    {
+        return no_such_zone(name);
     }
     if verb == "list" {
         return list::main(host, zone.as_deref(), args);
@@ -121,9 +126,21 @@ pub fn main(host: &Host, args: &[String]) -> Result<i32> {
         return Ok(1);
     }
     let call = Call { host, zone: &zone, profile };
-    let Some(config) = configuration(host, &zone)? else {
-        return call.refuse("missing or invalid brand");
-    };
+    let Some(config) = configuration(host, &zone)? else { return no_such_zone(&zone) };
+    let both = ["-F", "-n"].iter().all(|flag| args.iter().any(|arg| arg == flag));
+    if verb == "attach" && both {
+        return call.refuse("-F and -n flags are mutually exclusive");
+    }
+    if verb == "boot"
+        && let Some(option) = args.first().and_then(|arg| arg.strip_prefix('-')).filter(|arg| *arg != "-")
+    {
+        // getopt names the first argument where others name the program (recorded).
+        err!("-{option}: illegal option -- {}", option.chars().next().unwrap_or('-'));
+        err!(
+            "usage:\tboot [-- boot_arguments]\n\tActivates (boots) specified zone.  See zoneadm(1m) for valid boot\n\targuments."
+        );
+        return Ok(2);
+    }
     if verb == "detach" && dry {
         return detach::dry_run(&call, &config);
     }
@@ -132,10 +149,14 @@ pub fn main(host: &Host, args: &[String]) -> Result<i32> {
     on_zone(&call, &config, verb, args)
 }
 
+fn no_such_zone(name: &str) -> Result<i32> {
+    err!("zoneadm: {name}: No such zone configured");
+    Ok(1)
+}
+
 fn on_zone(call: &Call, config: &Config, verb: &str, args: &[String]) -> Result<i32> {
     let Some(state) = Zones::look(call.host)?.state(call.host, call.zone)? else {
-        err!("zoneadm: {}: No such zone configured", call.zone);
-        return Ok(1);
+        return no_such_zone(call.zone);
     };
     let update_incomplete = verb == "attach" && args.first().is_some_and(|arg| arg == "-U");
     if !(update_incomplete && state == State::Incomplete)
@@ -230,22 +251,32 @@ fn is_uuid(text: &str) -> bool {
         && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-fn usage(unknown: Option<&str>) -> i32 {
-    if let Some(unknown) = unknown {
-        err!("zoneadm: {unknown}: unknown subcommand");
-    }
+fn usage() -> i32 {
     err!("{}", usage_text());
     2
 }
 
-/// In the real one a longer text; its wording is unverified.
-fn usage_text() -> String {
-    let mut text = "usage:\tzoneadm help\n\tzoneadm [-z <zone>] [-u <uuid>] list\n".to_owned();
-    text.push_str("\tzoneadm {-z <zone>|-u <uuid>} <");
-    let verbs: Vec<&str> = VERBS.iter().copied().filter(|&verb| verb != "help" && verb != "list").collect();
-    text.push_str(&verbs.join("|"));
-    text.push('>');
-    text
+/// zoneadm.c's short usage; recorded up to uninstall, the rest read.
+fn usage_text() -> &'static str {
+    "usage:\tzoneadm help\n\
+     \tzoneadm [-z <zone>] [-u <uuid-match>] list\n\
+     \tzoneadm {-z <zone>|-u <uuid-match>} <subcommand>\n\n\
+     Subcommands:\n\n\
+     help\n\
+     boot [-- boot_arguments]\n\
+     halt\n\
+     ready\n\
+     shutdown [-r [-- boot_arguments]]\n\
+     reboot [-- boot_arguments]\n\
+     list [-cinpv]\n\
+     verify\n\
+     install [brand-specific args]\n\
+     uninstall [-F] [brand-specific args]\n\
+     clone [-m method] [-s <ZFS snapshot>] [brand-specific args] zonename\n\
+     move zonepath\n\
+     detach [-n] [brand-specific args]\n\
+     attach [-F] [-n <path>] [brand-specific args]\n\
+     mark incomplete"
 }
 
 #[cfg(test)]
