@@ -268,7 +268,7 @@ pub fn judge(at: &At<'_>, offer: &Offer) -> Result<Judgement, StepError> {
         reserved: &reserved,
         scratch: &scratch,
     };
-    let mut judgement = check.judge();
+    let mut judgement = crate::host::check::judge(&check);
     let zone = job.zone();
     if let Some(holder) = at.context.holder_of(zone).filter(|holder| *holder != job.id) {
         judgement.refusals.push(format!("zone '{zone}' is in job {holder} here already"));

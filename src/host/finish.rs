@@ -125,7 +125,7 @@ fn dependents(
         reasons.push(format!(
             "zoneadm could not list every zone of this host, and a zone that is missing may have these datasets: {}; \
              fix that zone first",
-            super::check::shown(complaint)
+            super::check::text::shown(complaint)
         ));
     }
     let all = Zfs::new(programs).all_datasets(&["origin", "mountpoint"])?;

@@ -16,7 +16,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::StepError;
-use super::check::shown;
+use super::check::text::shown;
 use crate::cmd::pkg::{self, Version};
 use crate::cmd::{pkginfo, showrev, uname};
 use crate::job::survey::OsLevel;

@@ -4,7 +4,7 @@
 //! the handoff. The form of the commands has been checked with the request (no `;`, scopes closed, quotes paired). Not the
 //! last word: the configured zone is judged again before its attach.
 
-use super::shown;
+use super::text::shown;
 use crate::cmd::zonecfg::{Property, Resource, ZoneConfig};
 
 /// Does the commands on `config`. Gives the reasons why some can't be done; those are left out.

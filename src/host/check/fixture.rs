@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Check, Judgement, Reserved, ScratchRoom, World, ZonepathState};
+use super::zonepath::ZonepathState;
+use super::{Check, Judgement, Reserved, ScratchRoom, World, judge};
 use crate::cmd::zoneadm::{ZoneLine, ZoneList, ZoneState};
 use crate::config::Accept;
 use crate::job::layout::Layout;
@@ -67,7 +68,7 @@ impl Case {
 
     pub fn judge(&self) -> Judgement {
         let layout = self.layout();
-        Check {
+        judge(&Check {
             job: &self.job,
             offer: &self.offer,
             accept: &self.accept,
@@ -75,8 +76,7 @@ impl Case {
             world: &self.world,
             reserved: &self.reserved,
             scratch: &self.scratch,
-        }
-        .judge()
+        })
     }
 
     /// The reasons, a line each; empty when the zone may come.

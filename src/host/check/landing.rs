@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use super::{Check, Judgement, ZonepathState, brand, listed, shown, zonepath};
+use super::brand;
+use super::input::{Check, zonepath};
+use super::judgement::Judgement;
+use super::text::{listed, shown};
+use super::zonepath::ZonepathState;
 use crate::cmd::zoneadm::ZoneState;
 use crate::job::path;
 
@@ -163,7 +167,7 @@ mod tests {
         });
         refused("is coming to the target by job web-", |c| {
             let zone = ZoneName::new("dbbackup").unwrap();
-            c.reserved.push(super::super::Reserved { zone, ..reserved() });
+            c.reserved.push(crate::host::check::input::Reserved { zone, ..reserved() });
         });
     }
 
@@ -185,7 +189,7 @@ mod tests {
         }
         refused("where job web-", |c| {
             let zonepath = "/export/zones/dbbackup/in".to_owned();
-            c.reserved.push(super::super::Reserved { zonepath, ..reserved() });
+            c.reserved.push(crate::host::check::input::Reserved { zonepath, ..reserved() });
         });
         for at in ["/export/zones/dbbackup", "/export/zones/dbbackup/root"] {
             refused("dataset 'data/old' has the mountpoint", |c| {

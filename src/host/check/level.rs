@@ -5,7 +5,10 @@
 //! (OmniOS) and of Tribblix leave at once with 0 ("just pretend everything will be ok", their attach scripts); `illumos` has no
 //! hook; what that of `solaris` looks at is not documented. An answer that is always yes would be taken for a check.
 
-use super::{Check, Judgement, brand, shown};
+use super::brand;
+use super::input::Check;
+use super::judgement::Judgement;
+use super::text::shown;
 use crate::host::os::{Comparison, compare, updated_by};
 use crate::job::request::Attach;
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::shown;
+use super::text::shown;
 use crate::cmd::zfs::property;
 use crate::job::message::Offer;
 use crate::job::name::{Bytes, JobId};

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Check, Judgement, listed, shown, zonepath};
+use super::input::{Check, zonepath};
+use super::judgement::Judgement;
+use super::text::{listed, shown};
 use crate::cmd::zfs::property;
 use crate::job::name::{Bytes, DatasetName};
 use crate::job::path;

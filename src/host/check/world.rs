@@ -2,10 +2,10 @@
 //! the zone that comes: one for each zone of this host, and a handful.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::path::{Path, PathBuf};
 
-use super::{Reserved, zonepath};
+use super::input::{Reserved, zonepath};
+use super::text::shown;
+use super::zonepath::{ZonepathState, look};
 use crate::cmd::CmdError;
 use crate::cmd::zfs::{PropertyLine, Zfs};
 use crate::cmd::zoneadm::{self, ZoneList};
@@ -15,7 +15,6 @@ use crate::host::{StepError, os};
 use crate::job::layout::Layout;
 use crate::job::message::Offer;
 use crate::job::name::{Bytes, DatasetName, JobId};
-use crate::job::path;
 use crate::job::survey::OsLevel;
 use crate::process::Programs;
 
@@ -45,21 +44,6 @@ pub struct World {
     pub os: OsLevel,
     /// What is at the zonepath.
     pub zonepath: ZonepathState,
-}
-
-/// What is on disk where the zonepath would be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ZonepathState {
-    /// Nothing, or nothing that was worth a look: the path isn't one that is accepted.
-    Absent,
-    /// An empty directory.
-    Empty,
-    /// A directory with something in it.
-    NotEmpty,
-    /// Something else, or a path through something that is no directory.
-    NotADirectory,
-    /// It leads elsewhere, through a symbolic link; zoneadm refuses such a path.
-    Link(PathBuf),
 }
 
 impl World {
@@ -142,7 +126,7 @@ fn take(
     let Some(dataset) = line.dataset() else { return Ok(()) };
     let bytes = || {
         line.value.parse().map(Bytes).map_err(|_| {
-            let value = super::shown(&line.value);
+            let value = shown(&line.value);
             StepError::permanent(format!("dataset '{dataset}': zfs get says {} is '{value}'", line.property))
         })
     };
@@ -174,86 +158,10 @@ fn known(zfs: Zfs<'_>, place: &DatasetName) -> Result<Option<BTreeSet<String>>, 
     }
 }
 
-/// What is at `zonepath`. Only a path that the peer may use is looked at: its answer would tell what there is.
-fn look(zonepath: &str, accept: &Accept) -> Result<ZonepathState, StepError> {
-    let fine = path::zonepath(zonepath).is_ok();
-    if !fine || !accept.zonepaths.iter().any(|top| path::is_within(zonepath, top)) {
-        return Ok(ZonepathState::Absent);
-    }
-    look_at(Path::new(zonepath))
-        .map_err(|error| StepError::transient(format!("can't look at zonepath {zonepath}: {error}")))
-}
-
-fn look_at(zonepath: &Path) -> io::Result<ZonepathState> {
-    let found = match zonepath.symlink_metadata() {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            return Ok(ZonepathState::NotADirectory);
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // zoneadm would make it and then compare the path with the resolved one.
-            return match zonepath.parent() {
-                Some(parent) => Ok(match look_at(parent)? {
-                    ZonepathState::Link(to) => ZonepathState::Link(to),
-                    ZonepathState::NotADirectory => ZonepathState::NotADirectory,
-                    _ => ZonepathState::Absent,
-                }),
-                None => Ok(ZonepathState::Absent),
-            };
-        }
-        Err(error) => return Err(error),
-    };
-    let resolved = match zonepath.canonicalize() {
-        Ok(resolved) => resolved,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ZonepathState::NotADirectory),
-        Err(error) => return Err(error),
-    };
-    if resolved != zonepath {
-        return Ok(ZonepathState::Link(resolved));
-    }
-    if !found.is_dir() {
-        return Ok(ZonepathState::NotADirectory);
-    }
-    let empty = zonepath.read_dir()?.next().is_none();
-    Ok(if empty { ZonepathState::Empty } else { ZonepathState::NotEmpty })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::host::check::fixture::{case, name};
-
-    #[test]
-    fn the_zonepath_is_looked_at_without_following_links() {
-        let home = tempfile::tempdir().unwrap();
-        let top = home.path().canonicalize().unwrap();
-        std::fs::create_dir(top.join("empty")).unwrap();
-        std::fs::create_dir_all(top.join("full/root")).unwrap();
-        std::fs::write(top.join("file"), "").unwrap();
-        std::os::unix::fs::symlink(top.join("empty"), top.join("link")).unwrap();
-        std::os::unix::fs::symlink(top.join("nowhere"), top.join("broken")).unwrap();
-        for (path, wanted) in [
-            ("none", ZonepathState::Absent),
-            ("empty/none/z", ZonepathState::Absent),
-            ("empty", ZonepathState::Empty),
-            ("full", ZonepathState::NotEmpty),
-            ("file", ZonepathState::NotADirectory),
-            ("file/z", ZonepathState::NotADirectory),
-            ("broken", ZonepathState::NotADirectory),
-            ("link", ZonepathState::Link(top.join("empty"))),
-            ("link/z", ZonepathState::Link(top.join("empty"))),
-        ] {
-            assert_eq!(look_at(&top.join(path)).unwrap(), wanted, "{path}");
-        }
-    }
-
-    #[test]
-    fn a_path_that_is_not_accepted_is_not_looked_at() {
-        let accept = case().accept;
-        for path in ["/etc", "/export/zones/../../etc", "/"] {
-            assert_eq!(look(path, &accept).unwrap(), ZonepathState::Absent, "{path}");
-        }
-    }
 
     #[test]
     fn free_bytes_are_asked_of_existing_places_that_the_peer_may_use() {
