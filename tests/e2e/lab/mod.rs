@@ -3,6 +3,7 @@
 
 pub mod ends;
 mod host;
+mod liar;
 pub mod profile;
 mod request;
 
@@ -16,6 +17,7 @@ use tempfile::TempDir;
 
 pub use ends::Picture;
 pub use host::Host;
+pub use liar::Lies;
 pub use request::Request;
 
 /// The zone of 2007.
