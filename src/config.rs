@@ -4,8 +4,11 @@
 //! its peer's datasets may. Whether the directories and datasets exist is for `zmigrate check` to find out.
 //! [`Config::load`] is the one place that reads the file; a fault in it never leaves half of a configuration in force.
 
+mod network;
 mod peer;
 mod read;
+
+pub use network::Network;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -174,6 +177,13 @@ pub struct Accept {
     pub zonepaths: Vec<String>,
     /// Directories of the global zone that its zones may mount by lofs, with what is below; absolute.
     pub lofs: Vec<String>,
+    /// Links that its zones may use, with `*` at the end for any rest of the name. `None`: zones with
+    /// shared IP any, others those that the system chooses itself (`auto`).
+    pub links: Option<Vec<String>>,
+    /// Networks in which its zones' addresses are; `None`: any.
+    pub addresses: Option<Vec<Network>>,
+    /// Routers that its zones with shared IP may add to this host's routes.
+    pub defrouters: Vec<Network>,
     /// Whether its zones may have devices.
     pub devices: bool,
     /// The widest privileges that its zones may have, as zonecfg's `limitpriv` spells them.

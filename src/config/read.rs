@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::network::{Network, link};
 use super::{Accept, Commands, Config, Jobs, Scratch, Syslog, peer};
 use super::{
     COMMAND_PATH, COMMAND_TIMEOUT, DOUBT_AFTER, ENTERPRISE, FACILITY, FORMAT, LIMITPRIV, OFFERS, PARALLEL,
@@ -159,6 +160,9 @@ fn accept(mut section: Section<'_>) -> Option<Accept> {
         }
     }
     let lofs = section.texts("lofs", path::absolute).unwrap_or_default();
+    let links = section.texts("links", link);
+    let addresses = section.texts("addresses", Network::parse);
+    let defrouters = section.texts("defrouters", Network::parse).unwrap_or_default();
     let devices = section.flag("devices").unwrap_or(false);
     let limitpriv = section.text("limitpriv", limitpriv).unwrap_or_else(|| LIMITPRIV.to_owned());
     let route = section.flag("route").unwrap_or(false);
@@ -168,6 +172,9 @@ fn accept(mut section: Section<'_>) -> Option<Accept> {
         quarantine: quarantine?,
         zonepaths: zonepaths?,
         lofs,
+        links,
+        addresses,
+        defrouters,
         devices,
         limitpriv,
         route,

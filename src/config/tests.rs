@@ -72,6 +72,9 @@ fn the_shipped_configuration_with_every_key_in_force_is_the_defaults_and_its_exa
         datasets: vec![zones],
         zonepaths: vec!["/export/zones".to_owned()],
         lofs: Vec::new(),
+        links: Some(vec!["nge0".to_owned(), "web*".to_owned()]),
+        addresses: Some(vec![Network::parse("192.0.2.0/24").unwrap()]),
+        defrouters: Vec::new(),
         devices: false,
         limitpriv: "default".to_owned(),
         route: false,
@@ -86,7 +89,8 @@ fn the_shipped_configuration_with_every_key_in_force_is_the_defaults_and_its_exa
                  ssh_options = [\"-o\", \"IdentityFile=/etc/opt/zmigrate/id_ed25519\"]\n\
                  [peer.zhost3]\ntransport = \"directory\"\n\
                  dropbox = \"/net/zhost3/export/scratch/zmigrate/dropbox/zhost1\"\n\
-                 [accept.zhost2]\ndatasets = [\"data/zones\"]\nzonepaths = [\"/export/zones\"]\n";
+                 [accept.zhost2]\ndatasets = [\"data/zones\"]\nzonepaths = [\"/export/zones\"]\n\
+                 links = [\"nge0\", \"web*\"]\naddresses = [\"192.0.2.0/24\"]\n";
     assert_eq!(parse(short).as_ref(), Ok(&expected));
 }
 

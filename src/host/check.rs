@@ -24,6 +24,7 @@ mod input;
 mod judgement;
 mod landing;
 mod level;
+mod network;
 mod offer;
 mod places;
 mod privilege;

@@ -17,7 +17,7 @@ use super::input::Check;
 use super::judgement::Judgement;
 use super::resource::Judge;
 use super::text::{listed, shown};
-use super::{brand, edits};
+use super::{brand, edits, network};
 use crate::cmd::zonecfg::ZoneConfig;
 use crate::config::Accept;
 use crate::job::layout::Layout;
@@ -73,6 +73,7 @@ fn refusals(config: &ZoneConfig, accept: &Accept, offered: &[DatasetName]) -> Ve
     let globals = config.globals.iter().filter(|(name, _)| *name != "limitpriv");
     refusals.extend(globals.filter_map(|(name, value)| judge.global(name, value)));
     refusals.extend(config.resources.iter().filter_map(|resource| judge.resource(resource)));
+    refusals.extend(network::refusals(config, accept));
     refusals
 }
 
@@ -103,10 +104,9 @@ fn findings(config: &ZoneConfig, judgement: &mut Judgement) {
             judgement.note(format!("{what}: {}", listed(&named)));
         }
     };
-    of_kind("net", "physical", "network interfaces that must exist on the target");
-    of_kind("anet", "lower-link", "links that must exist on the target");
     of_kind("inherit-pkg-dir", "dir", "directories of the global zone that the zone inherits");
     of_kind("device", "match", "devices of the global zone");
+    network::findings(config).into_iter().for_each(|line| judgement.note(line));
     let lofs = config.of_kind("fs").filter(|fs| fs.get("type") == Some("lofs"));
     let lofs: Vec<_> = lofs.filter_map(|fs| fs.get("special")).collect();
     if !lofs.is_empty() {

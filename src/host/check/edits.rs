@@ -177,7 +177,7 @@ mod tests {
                 "add value (priv=privileged,limit=500,action=deny)",
                 "end",
             ],
-            &["set bootargs=\"-m verbose\"", "set ip-type=exclusive", "set cpu-shares=20", "clear limitpriv"],
+            &["set bootargs=\"-m verbose\"", "set pool=batch", "set cpu-shares=20", "clear limitpriv"],
             &["select attr name=comment", "set value=\"moved here\"", "end", "remove attr"],
             &["remove dataset name=data/zones/dbbackup/tank"],
         ] {

@@ -177,3 +177,53 @@ fn more_bytes_than_offered_are_not_received() {
     );
     before.assert_as_found(&lab.source, &lab.target);
 }
+
+#[test]
+fn a_route_in_the_global_zone_needs_the_targets_word() {
+    let lab = Lab::new();
+    let router = "select net physical=nge0; set defrouter=192.0.2.1; end";
+    lab.source.run("zonecfg", &["-z", ZONE, router]);
+    let (before, theirs) = (Before::of(&lab.source), lab.target.datasets());
+    lab.start();
+    lab.migrate(&Request::new());
+    assert_outcomes(
+        &lab,
+        "refused",
+        &["has defrouter=192.0.2.1", "the target accepts nothing ([accept] defrouters)"],
+    );
+    before.assert_at_home(&lab.source);
+    assert_eq!(lab.target.datasets(), theirs);
+
+    lab.target.configure("zonepaths =", "defrouters = [\"192.0.2.1\"]\nlinks = [\"nge0\"]\nzonepaths =");
+    lab.target.refresh();
+    let plan = lab.source.ask(&["plan", ZONE, "zhost2"]);
+    assert!(plan.contains("network of the zone (net, shared IP): address=192.0.2.10/24"), "{plan}");
+    assert!(plan.contains("defrouter=192.0.2.1"), "{plan}");
+}
+
+#[test]
+fn a_link_needs_the_targets_word_unless_addresses_are_shared() {
+    let lab = Lab::new();
+    lab.target.configure("zonepaths =", "links = [\"web*\"]\naddresses = [\"198.51.100.0/24\"]\nzonepaths =");
+    let before = Before::of(&lab.source);
+    lab.start();
+    lab.migrate(&Request::new());
+    let words = [
+        "uses the link nge0; the target accepts web* ([accept] links)",
+        "has the address 192.0.2.10/24; the target accepts 198.51.100.0/24 ([accept] addresses)",
+    ];
+    assert_outcomes(&lab, "refused", &words);
+    before.assert_at_home(&lab.source);
+}
+
+#[test]
+fn finish_destroys_nothing_that_a_clone_needs() {
+    finish_is_refused(
+        |lab| {
+            let snapshot =
+                lab.source.datasets().into_iter().find(|name| name.starts_with(&format!("{TOP}@")));
+            lab.source.run("zfs", &["clone", &snapshot.expect("the final snapshot"), "data/zones/copy"]);
+        },
+        "dataset 'data/zones/copy' is a clone of 'data/zones/dbbackup@",
+    );
+}
