@@ -36,7 +36,8 @@ pub struct Resource {
     pub kind: &'static Kind,
     /// The properties that are set, by zonecfg's names.
     pub values: BTreeMap<String, String>,
-    /// The values of the property that takes many: fs's options, rctl's `(priv=…,limit=…,action=…)`.
+    /// The values of the property that takes many: fs's options, rctl's `(priv=…,limit=…,action=…)`, the
+    /// `(name=…,value="…")` of net and device.
     pub list: Vec<String>,
 }
 
@@ -82,12 +83,13 @@ pub static KINDS: &[Kind] = &[
             ("address", "address"),
             ("allowed-address", "allowed-address"),
             ("physical", "physical"),
-            ("defrouter", "defrouter"),
-            ("global-nic", "global-nic"),
             ("mac-addr", "mac-addr"),
             ("vlan-id", "vlan-id"),
+            ("global-nic", "global-nic"),
+            ("defrouter", "defrouter"),
         ],
-        list: None,
+        // OmniOS's and SmartOS's: `(name=gateway,value="192.0.2.1")`, in the document net-attr.
+        list: Some("property"),
         required: &["physical"],
         unique: None,
     },
@@ -95,14 +97,14 @@ pub static KINDS: &[Kind] = &[
         name: "device",
         element: "device",
         properties: &[("match", "match")],
-        list: None,
+        list: Some("property"),
         required: &["match"],
         unique: Some("match"),
     },
     Kind {
         name: "capped-memory",
         element: "mcap",
-        properties: &[("physical", "physcap")],
+        properties: &[("physical", "physcap"), ("swap", "swapcap"), ("locked", "lockedcap")],
         list: None,
         required: &[],
         unique: None,
@@ -151,7 +153,7 @@ pub static KINDS: &[Kind] = &[
     Kind {
         name: "security-flags",
         element: "security-flags",
-        properties: &[("lower", "lower"), ("default", "default"), ("upper", "upper")],
+        properties: &[("default", "default"), ("lower", "lower"), ("upper", "upper")],
         list: None,
         required: &[],
         unique: None,

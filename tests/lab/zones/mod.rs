@@ -173,6 +173,16 @@ pub fn configure(host: &Host, config: &Config) -> Result<()> {
     .map(drop)
 }
 
+/// Gives a zone that is only configured another name; its document follows with the next [`configure`].
+pub fn rename(host: &Host, from: &str, to: &str) -> Result<()> {
+    change(host, |zones| {
+        zones.entry_mut(from).into_iter().for_each(|entry| to.clone_into(&mut entry.name));
+        Ok(())
+    })?;
+    let document = host.file("etc/zones").join(format!("{from}.xml"));
+    fs::remove_file(&document).with_context(|| document.display().to_string())
+}
+
 /// `/etc/zones/did.txt` counts the debug IDs.
 fn next_debug_id(host: &Host) -> Result<String> {
     let dir = host.state_dir();

@@ -97,6 +97,10 @@ fn element(text: &mut String, resource: &Resource) {
         if resource.kind.name == "fs" {
             text.push_str("    <fsoption");
             attribute(text, "name", item);
+        } else if let Some((name, value)) = net_attr(item) {
+            text.push_str("    <net-attr");
+            attribute(text, "name", name);
+            attribute(text, "value", value);
         } else {
             text.push_str("    <rctl-value");
             for pair in item.trim_start_matches('(').trim_end_matches(')').split(',') {
@@ -107,6 +111,11 @@ fn element(text: &mut String, resource: &Resource) {
         text.push_str("/>\n");
     }
     text.push_str(&format!("  </{}>\n", resource.kind.element));
+}
+
+/// The parts of `(name=…,value="…")`.
+fn net_attr(item: &str) -> Option<(&str, &str)> {
+    item.strip_prefix("(name=")?.strip_suffix("\")")?.split_once(",value=\"")
 }
 
 /// Reads a document.
@@ -155,6 +164,10 @@ pub fn read(text: &str) -> Result<(Config, Inventory), Invalid> {
             (_, "fsoption") => {
                 let option = tag.required("name")?;
                 config.resources.last_mut().ok_or(Invalid::Syntax)?.list.push(option);
+            }
+            (_, "net-attr") => {
+                let value = format!("(name={},value=\"{}\")", tag.required("name")?, tag.required("value")?);
+                config.resources.last_mut().ok_or(Invalid::Syntax)?.list.push(value);
             }
             (_, "rctl-value") => {
                 let pairs: Vec<String> =

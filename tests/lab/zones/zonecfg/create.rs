@@ -11,7 +11,8 @@ use crate::zones::xml;
 /// `create -b`: nothing but the system's plain brand. What a zone of Solaris 11.4 has then, its export leaves out.
 pub fn blank(profile: Profile, zone: &str) -> Config {
     let (brand, ip_type, zonepath) = match profile {
-        Profile::Omnios => ("ipkg", "shared", String::new()),
+        // Recorded, and the same as its template.
+        Profile::Omnios => ("lipkg", "exclusive", String::new()),
         Profile::Solaris10 => ("native", "shared", String::new()),
         Profile::Solaris11 => ("solaris", "exclusive", default_zonepath(zone)),
     };
@@ -26,7 +27,7 @@ pub fn default_zonepath(zone: &str) -> String {
 /// `create`. illumos: the default brand's template, exclusive IP; Solaris 10: SUNWdefault, a sparse root.
 pub fn default_template(profile: Profile) -> Config {
     if profile == Profile::Omnios {
-        return Config { brand: "lipkg".into(), ip_type: "exclusive".into(), ..Config::default() };
+        return blank(profile, "");
     }
     let inherited = ["/lib", "/platform", "/sbin", "/usr"];
     let resources = inherited.map(|dir| Resource::of("inherit-pkg-dir", &[("dir", dir)])).into();

@@ -1,77 +1,70 @@
 //! zonecfg's commands that change the configuration in memory: add, set, select, remove, clear, end, cancel.
 
-use super::lexer::Word;
+use super::lexer::{Value, Word};
+use super::resource;
 use super::session::{Scope, Session};
 use crate::world::Profile;
 use crate::zones::config::{Config, GLOBALS, Kind, Resource, kind};
 use crate::zones::kernel::State;
 
-/// Resource controls that have a short name: `set cpu-shares=20`; name and action.
-const ALIASES: &[(&str, &str)] = &[
-    ("cpu-shares", "none"),
+/// Resource controls that have a short name, `set cpu-shares=20`, with their action; in info's order.
+pub const ALIASES: &[(&str, &str)] = &[
     ("max-lwps", "deny"),
     ("max-processes", "deny"),
+    ("max-shm-memory", "deny"),
+    ("max-shm-ids", "deny"),
     ("max-msg-ids", "deny"),
     ("max-sem-ids", "deny"),
-    ("max-shm-ids", "deny"),
-    ("max-shm-memory", "deny"),
+    ("cpu-shares", "none"),
 ];
+
+/// How a command was used wrongly.
+pub enum Misuse {
+    /// The command's usage is printed.
+    Usage,
+    /// The grammar fails at this token.
+    Syntax(String),
+}
 
 /// The `name=value` words among a command's arguments.
 pub fn properties(args: &[Word]) -> Vec<(String, String)> {
     args.iter()
         .filter_map(|word| match word {
-            Word::Property(name, values) => Some((name.clone(), values.join(","))),
+            Word::Property(name, Value::Simple(value)) => Some((name.clone(), value.clone())),
             _ => None,
         })
         .collect()
 }
 
-/// Carries out one command on a zone that is configured. False: it was used wrongly.
-pub fn run(session: &mut Session, command: &str, args: &[Word], line: usize) -> bool {
+/// Carries out one command on a zone that is configured.
+pub fn run(session: &mut Session, command: &str, args: &[Word]) -> Result<(), Misuse> {
     match (command, args) {
-        ("add", [Word::Plain(name)]) if session.scope.is_none() => add(session, name, line),
-        ("add" | "remove", [Word::Plain(name), values]) if session.scope.is_some() => {
-            change_list(session, command, name, values, line)
+        ("add", [Word::Plain(name)]) if session.scope.is_none() => return add(session, name),
+        ("add" | "remove", [Word::Plain(name), value]) if session.scope.is_some() => {
+            change_list(session, command, name, value)?;
         }
-        ("set", [Word::Property(name, values)]) => {
-            if session.scope.is_some() {
-                set_property(session, name, values, line);
-            } else {
-                set_global(session, name, values, line);
-            }
-            true
-        }
-        ("clear", [Word::Plain(name)]) => {
-            clear(session, name, line);
-            true
-        }
+        ("set", [Word::Property(name, value)]) => set(session, name, value),
+        ("set", [Word::Property(..), surplus, ..]) => return Err(Misuse::Syntax(surplus.token())),
+        ("clear", [Word::Plain(name)]) => clear(session, name),
         ("select", [Word::Plain(name), with @ ..]) if session.scope.is_none() => {
-            select(session, name, &properties(with), line);
-            true
+            select(session, name, &properties(with))?;
         }
-        ("remove", _) if session.scope.is_none() => remove(session, args, line),
-        ("end", []) => {
-            end(session, line);
-            true
-        }
+        ("remove", _) if session.scope.is_none() => remove(session, args)?,
+        ("end", []) => end(session),
         ("cancel", []) => {
             if session.scope.take().is_none() {
-                session.fail("The cancel command only makes sense in the resource scope.", line);
+                session.fail("The cancel command only makes sense in the resource scope.");
             }
-            true
         }
-        _ => false,
+        _ => return Err(Misuse::Usage),
     }
+    Ok(())
 }
 
-fn add(session: &mut Session, name: &str, line: usize) -> bool {
-    let Some(kind) = kind(name).filter(|kind| known(kind, session.profile)) else {
-        session.syntax_error(name, line);
-        return true;
-    };
+fn add(session: &mut Session, name: &str) -> Result<(), Misuse> {
+    let kind = kind(name).filter(|kind| known(kind, session.profile)).ok_or(Misuse::Usage)?;
     session.scope = Some(Scope { resource: Resource::new(kind), selected: None });
-    true
+    Ok(())
 }
 
 /// Only Solaris 10 has inherit-pkg-dir, and it has no admin; security-flags are illumos's.
@@ -84,74 +77,92 @@ fn known(kind: &Kind, profile: Profile) -> bool {
     }
 }
 
-fn change_list(session: &mut Session, command: &str, name: &str, values: &Word, line: usize) -> bool {
-    let Some(scope) = &mut session.scope else { return false };
-    if scope.resource.kind.list != Some(name) {
-        session.fail(&format!("{command} {name}: not allowed in this resource"), line);
-        return true;
+fn change_list(session: &mut Session, command: &str, name: &str, value: &Word) -> Result<(), Misuse> {
+    let Some(scope) = &mut session.scope else { return Err(Misuse::Usage) };
+    let of_omnios = name != "property" || session.profile == Profile::Omnios;
+    if scope.resource.kind.list != Some(name) || !of_omnios {
+        session.fail(&format!("{command} {name}: not allowed in this resource"));
+        return Ok(());
     }
-    let values = match values {
+    let values = match value {
         Word::Plain(value) => vec![value.clone()],
-        Word::Values(values) => values.clone(),
-        Word::Property(..) => return false,
+        Word::Value(Value::Simple(value)) => vec![value.clone()],
+        Word::Value(Value::List(values)) => values.clone(),
+        Word::Value(Value::Tuple(pairs)) => match resource::tuple(name, pairs) {
+            Ok(text) => vec![text],
+            // Said, but no error: the file goes on.
+            Err(complaint) => {
+                session.complain(&complaint);
+                return Ok(());
+            }
+        },
+        Word::Property(..) => return Err(Misuse::Usage),
     };
     for value in values {
-        scope.resource.list.retain(|old| *old != value);
         if command == "add" {
+            // What is there already is there twice then.
             scope.resource.list.push(value);
+        } else {
+            scope.resource.list.retain(|old| *old != value);
         }
     }
-    true
+    Ok(())
 }
 
-fn set_property(session: &mut Session, name: &str, values: &[String], line: usize) {
+fn set(session: &mut Session, name: &str, value: &Value) {
+    match (session.scope.is_some(), value) {
+        (true, _) => set_property(session, name, value),
+        (false, Value::Simple(value)) => set_global(session, name, value),
+        (false, _) => session.fail("A simple value was expected here."),
+    }
+}
+
+fn set_property(session: &mut Session, name: &str, value: &Value) {
     let Some(scope) = &mut session.scope else { return };
-    if scope.resource.kind.list == Some(name) {
-        scope.resource.list = values.to_vec();
+    if let (Some(list), Value::List(values)) = (scope.resource.kind.list, value)
+        && list == name
+    {
+        scope.resource.list.clone_from(values);
         return;
     }
+    let Value::Simple(value) = value else {
+        session.fail("A simple value was expected here.");
+        return;
+    };
     if !scope.resource.kind.properties.iter().any(|(known, _)| *known == name) {
-        session.syntax_error(name, line);
+        // Wording unverified.
+        let kind = scope.resource.kind.name;
+        session.fail(&format!("set {name}: not allowed in a {kind} resource"));
         return;
     }
-    let value = values.join(",");
-    let net = scope.resource.kind.name == "net";
-    if net && name == "address" && crate::net::address::parse(&value).is_none() {
-        session.fail(&format!("{value}: bogus host name or network address syntax"), line);
-        return;
+    match resource::accept(scope.resource.kind, name, value) {
+        Ok(()) => _ = scope.resource.values.insert(name.to_owned(), value.clone()),
+        Err((complaint, true)) => session.fail(&complaint),
+        Err((complaint, false)) => session.complain(&complaint),
     }
-    let legal = |c: char| c.is_ascii_alphanumeric() || "_.".contains(c);
-    if net && name == "physical" && (value.is_empty() || !value.chars().all(legal)) {
-        session.fail(&format!("{value}: invalid physical interface name"), line);
-        return;
-    }
-    scope.resource.values.insert(name.to_owned(), value);
 }
 
-fn set_global(session: &mut Session, name: &str, values: &[String], line: usize) {
-    let value = values.join(",");
+fn set_global(session: &mut Session, name: &str, value: &str) {
     let installed = session.state.is_some_and(|state| state != State::Configured);
-    if installed && matches!(name, "zonepath" | "brand" | "ip-type" | "zonename") {
+    if installed && matches!(name, "zonepath" | "brand" | "zonename") {
         // Not flagged: alone on the command line this ends with 0.
-        session.complain(&format!("Zone {} already installed; set {name} not allowed.", session.zone), line);
+        session.complain(&format!("Zone {} already installed; set {name} not allowed.", session.zone));
         return;
     }
     let profile = session.profile;
     let Some(config) = &mut session.config else { return };
-    if let Err(message) = global(config, name, &value, profile) {
-        match message {
-            Some(message) => session.fail(&message, line),
-            None => drop(session.syntax_error(name, line)),
-        }
-        return;
+    match global(config, name, value, profile) {
+        Ok(()) => session.changed = true,
+        Err(Some(message)) => session.fail(&message),
+        Err(None) => session.syntax_error("="),
     }
-    session.changed = true;
 }
 
 /// `Err(None)`: there is no such property.
 fn global(config: &mut Config, name: &str, value: &str, profile: Profile) -> Result<(), Option<String>> {
     match name {
-        "zonepath" if value.is_empty() => return Err(Some("zonepath cannot be empty.".into())),
+        "zonename" => value.clone_into(&mut config.name),
+        "zonepath" if value == "/" => return Err(Some("/ is not allowed as a zonepath.".into())),
         "zonepath" if !value.starts_with('/') => {
             return Err(Some(format!("{value} is not an absolute path.")));
         }
@@ -160,15 +171,16 @@ fn global(config: &mut Config, name: &str, value: &str, profile: Profile) -> Res
         "autoboot" => match value {
             "true" => config.autoboot = true,
             "false" => config.autoboot = false,
-            // Wording unverified.
-            _ => return Err(Some("autoboot value must be 'true' or 'false'".into())),
+            _ => return Err(Some("autoboot value must be 'true' or 'false'.".into())),
         },
         "ip-type" => match value {
             "shared" | "exclusive" => value.clone_into(&mut config.ip_type),
-            // Wording unverified.
-            _ => return Err(Some("ip-type value must be 'shared' or 'exclusive'".into())),
+            _ => return Err(Some("ip-type value must be 'shared' or 'exclusive'.".into())),
         },
         "hostid" | "fs-allowed" if profile == Profile::Solaris10 => return Err(None),
+        "hostid" if !value.is_empty() && u32::from_str_radix(value, 16).is_err() => {
+            return Err(Some("hostid: Specified property is invalid".into()));
+        }
         _ if GLOBALS.contains(&name) => {
             config.globals.remove(name);
             if !value.is_empty() {
@@ -177,24 +189,20 @@ fn global(config: &mut Config, name: &str, value: &str, profile: Profile) -> Res
         }
         _ => {
             let (alias, action) = ALIASES.iter().find(|(alias, _)| *alias == name).ok_or(None)?;
-            let full = format!("zone.{alias}");
-            config.resources.retain(|r| !(r.kind.name == "rctl" && r.get("name") == full));
-            let mut rctl = Resource::of("rctl", &[("name", &full)]);
-            rctl.list.push(format!("(priv=privileged,limit={value},action={action})"));
-            config.resources.push(rctl);
+            resource::limit(config, &format!("zone.{alias}"), value, action);
         }
     }
     Ok(())
 }
 
-fn clear(session: &mut Session, name: &str, line: usize) {
+fn clear(session: &mut Session, name: &str) {
     if let Some(scope) = &mut session.scope {
         scope.resource.values.remove(name);
         return;
     }
     let Some(config) = &mut session.config else { return };
     if name == "zonepath" {
-        session.fail("zonepath cannot be empty.", line);
+        session.fail("zonepath: Clearing this property is not allowed");
         return;
     }
     if name == "autoboot" {
@@ -217,85 +225,73 @@ fn find(config: &Config, name: &str, with: &[(String, String)]) -> Result<usize,
     }
 }
 
-fn select(session: &mut Session, name: &str, with: &[(String, String)], line: usize) {
-    let Some(config) = &session.config else { return };
+fn select(session: &mut Session, name: &str, with: &[(String, String)]) -> Result<(), Misuse> {
+    let Some(config) = &session.config else { return Ok(()) };
     // There can be only one of these, so it needs no property.
     let single = matches!(name, "capped-memory" | "dedicated-cpu" | "security-flags");
-    let found =
-        if with.is_empty() && !single { Err("Insufficient specification") } else { find(config, name, with) };
-    match found {
+    if with.is_empty() && !single {
+        return Err(Misuse::Usage);
+    }
+    match find(config, name, with) {
         Ok(at) => {
             let resource = config.resources[at].clone();
             session.scope = Some(Scope { resource, selected: Some(at) });
         }
-        Err(why) => session.fail(&format!("select {name}: {why}"), line),
+        Err(why) => session.fail(&format!("select {name}: {why}")),
     }
+    Ok(())
 }
 
-fn remove(session: &mut Session, args: &[Word], line: usize) -> bool {
+fn remove(session: &mut Session, args: &[Word]) -> Result<(), Misuse> {
     let force = args.contains(&Word::Plain("-F".into()));
     let args: Vec<Word> = args.iter().filter(|word| **word != Word::Plain("-F".into())).cloned().collect();
-    let Some((Word::Plain(name), with)) = args.split_first() else { return false };
+    let Some((Word::Plain(name), with)) = args.split_first() else { return Err(Misuse::Usage) };
     let with = properties(with);
-    let Some(config) = &mut session.config else { return false };
+    let Some(config) = &mut session.config else { return Ok(()) };
     if with.is_empty() {
-        let count = config.all(name).count();
-        if count > 1 && !force {
-            // Wording unverified.
-            session.fail(
-                &format!("remove {name}: Are you sure? Input not from terminal and -F not specified"),
-                line,
-            );
-            return true;
+        match config.all(name).count() {
+            0 => session.fail(&format!("remove {name}: No such resource with that id")),
+            2.. if !force => session.fail(
+                "There are multiple instances of this resource.  Either qualify the resource to\n\
+                 remove a single instance or use the -F option to remove all instances.",
+            ),
+            _ => {
+                config.resources.retain(|resource| resource.kind.name != name);
+                session.changed = true;
+            }
         }
-        if count == 0 {
-            session.fail(&format!("remove {name}: No such resource with that id"), line);
-            return true;
-        }
-        config.resources.retain(|resource| resource.kind.name != name);
-        session.changed = true;
-        return true;
+        return Ok(());
     }
     match find(config, name, &with) {
         Ok(at) => {
             config.resources.remove(at);
             session.changed = true;
         }
-        Err(why) => session.fail(&format!("remove {name}: {why}"), line),
+        Err(why) => session.fail(&format!("remove {name}: {why}")),
     }
-    true
+    Ok(())
 }
 
-fn end(session: &mut Session, line: usize) {
+fn end(session: &mut Session) {
     let Some(scope) = session.scope.take() else {
-        session.fail("The end command only makes sense in the resource scope.", line);
+        session.fail("The end command only makes sense in the resource scope.");
         return;
     };
+    let profile = session.profile;
     let Some(config) = &mut session.config else { return };
-    let resource = &scope.resource;
-    let missing: Vec<&str> =
-        resource.kind.required.iter().copied().filter(|name| resource.get(name).is_empty()).collect();
-    let twin = resource.kind.unique.filter(|unique| {
-        config.resources.iter().enumerate().any(|(at, other)| {
-            Some(at) != scope.selected
-                && other.kind.name == resource.kind.name
-                && other.get(unique) == resource.get(unique)
-        })
-    });
-    if let Some(unique) = twin {
-        let (name, value) = (resource.kind.name, resource.get(unique).to_owned());
-        session.fail(&format!("A {name} resource with the {unique} '{value}' already exists."), line);
-        session.scope = Some(scope);
-        return;
-    }
-    if !missing.is_empty() {
-        for name in missing {
-            session.fail(&format!("{name} not specified"), line);
+    let faults = resource::faults(config, &scope);
+    if !faults.is_empty() {
+        for fault in faults {
+            session.fail(&fault);
         }
         session.scope = Some(scope);
         return;
     }
-    put(config, scope);
+    if profile == Profile::Omnios && scope.resource.kind.name == "capped-memory" {
+        resource::cap_memory(config, &scope.resource);
+    } else {
+        put(config, scope);
+    }
     session.changed = true;
 }
 

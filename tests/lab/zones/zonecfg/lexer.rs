@@ -1,96 +1,125 @@
-//! zonecfg's language cut into words: `;` and newline end a statement, `"` quotes, `[a,b]` is a list,
-//! `(a=b,c=d)` a tuple, `#` begins a comment, `name=value` a property.
+//! zonecfg's language cut into words, with the quirks of its lexer and grammar as recorded (illumos-gate
+//! zonecfg_lex.l, zonecfg_grammar.y).
+//!
+//! A newline or `;` ends a statement, and one that nothing ends is never run. `#` begins a comment only
+//! where a statement would begin. A command needs no blank after it. A quoted value ends at its `"` or at
+//! the line's end. `[a,b]` is a list, `(a=b,c="d")` a tuple, `name=value` a property.
 
-/// A piece of a statement.
+use super::help;
+
+/// A value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A bare or quoted word.
+    Simple(String),
+    /// `[ro,nodevices]`
+    List(Vec<String>),
+    /// `(priv=privileged,limit=20,action=none)`
+    Tuple(Vec<(String, String)>),
+}
+
+/// A piece of a statement after the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Word {
     /// A bare or quoted word.
     Plain(String),
     /// `name=value`, blanks around the sign allowed.
-    Property(String, Vec<String>),
-    /// A value that stands alone: `[ro,nodevices]`, `(priv=…)`.
-    Values(Vec<String>),
+    Property(String, Value),
+    /// A list or tuple that stands alone.
+    Value(Value),
 }
 
-/// A statement and the line it begins on. Where it can't be cut, the token at fault.
+impl Word {
+    /// What a syntax error at this word names.
+    pub fn token(&self) -> String {
+        match self {
+            Self::Plain(text) | Self::Property(text, _) | Self::Value(Value::Simple(text)) => text.clone(),
+            Self::Value(Value::List(_)) => "[".into(),
+            Self::Value(Value::Tuple(_)) => "(".into(),
+        }
+    }
+}
+
+/// A statement.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Statement {
     /// From 1.
     pub line: usize,
-    /// Its words, or what is wrong.
-    pub words: Result<Vec<Word>, String>,
+    /// The command and its words, or the token at which the grammar fails.
+    pub parsed: Result<(&'static str, Vec<Word>), String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Token {
     Text(String),
-    Equals,
-    Values(Vec<String>),
+    Mark(char),
 }
 
 /// All statements of a text.
 pub fn statements(text: &str) -> Vec<Statement> {
     let mut found = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let mut rest = line;
-        while let Some((words, next)) = statement(rest) {
-            let empty = words.as_ref().is_ok_and(Vec::is_empty);
-            if !empty {
-                found.push(Statement { line: number + 1, words });
-            }
-            rest = next;
+    let (mut rest, mut line) = (text, 1);
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ';']);
+        let Some(first) = rest.chars().next() else { return found };
+        if first == '\n' {
+            (rest, line) = (&rest[1..], line + 1);
+            continue;
         }
+        if first == '#' {
+            let Some((_, next)) = rest.split_once('\n') else { return found };
+            (rest, line) = (next, line + 1);
+            continue;
+        }
+        let (command, after) = match help::command(rest) {
+            Some((command, after)) => (Ok(command), after),
+            None => {
+                let end = rest.find(is_special).unwrap_or(rest.len()).max(first.len_utf8());
+                (Err(rest[..end].to_owned()), &rest[end..])
+            }
+        };
+        let Some((tokens, end, next)) = tokens(after) else { return found };
+        let parsed = command.and_then(|command| Ok((command, words(command, tokens)?)));
+        found.push(Statement { line, parsed });
+        (rest, line) = (next, line + usize::from(end == '\n'));
     }
-    found
 }
 
-/// One statement, and the text behind its `;`. `None` at the line's end.
-fn statement(text: &str) -> Option<(Result<Vec<Word>, String>, &str)> {
-    if text.trim_start().is_empty() {
-        return None;
-    }
+fn is_special(c: char) -> bool {
+    " \t\n\";=[]()".contains(c)
+}
+
+/// The tokens up to the statement's end, which character that is, and the text after it.
+fn tokens(mut rest: &str) -> Option<(Vec<Token>, char, &str)> {
     let mut tokens = Vec::new();
-    let mut rest = text;
+    let mut nested = 0_usize;
     loop {
-        rest = rest.trim_start();
-        let Some(first) = rest.chars().next() else { return Some((words(tokens), "")) };
+        rest = rest.trim_start_matches([' ', '\t']);
+        let first = rest.chars().next()?;
         match first {
-            '#' => return Some((words(tokens), "")),
-            ';' => return Some((words(tokens), &rest[1..])),
-            '=' => {
-                tokens.push(Token::Equals);
+            '\n' | ';' => return Some((tokens, first, &rest[1..])),
+            '"' => {
+                // A newline ends the value, too, and is not counted.
+                let end = rest[1..].find(['"', '\n'])?;
+                tokens.push(Token::Text(rest[1..][..end].to_owned()));
+                rest = &rest[end + 2..];
+            }
+            '=' | '[' | ']' | '(' | ')' => {
+                nested = match first {
+                    '[' | '(' => nested + 1,
+                    ']' | ')' => nested.saturating_sub(1),
+                    _ => nested,
+                };
+                tokens.push(Token::Mark(first));
                 rest = &rest[1..];
             }
-            '"' => match rest[1..].split_once('"') {
-                Some((inside, next)) => {
-                    tokens.push(Token::Text(inside.to_owned()));
-                    rest = next;
-                }
-                None => return Some((Err(rest.to_owned()), "")),
-            },
-            '[' => match rest[1..].split_once(']') {
-                Some((inside, next)) => {
-                    let items = inside.split(',').map(|item| item.trim().trim_matches('"').to_owned());
-                    tokens.push(Token::Values(items.filter(|item| !item.is_empty()).collect()));
-                    rest = next;
-                }
-                None => return Some((Err("[".into()), "")),
-            },
-            '(' => match rest[1..].split_once(')') {
-                Some((inside, next)) => {
-                    let inside: String = inside.split_whitespace().collect();
-                    tokens.push(Token::Values(vec![format!("({inside})")]));
-                    rest = next;
-                }
-                None => return Some((Err("(".into()), "")),
-            },
-            ']' | ')' => return Some((Err(first.to_string()), "")),
+            ',' if nested > 0 => {
+                tokens.push(Token::Mark(first));
+                rest = &rest[1..];
+            }
             _ => {
-                let end = rest
-                    .find(|c: char| c.is_whitespace() || ";=[](),\"".contains(c))
-                    .unwrap_or(rest.len())
-                    // A word that begins with a stray comma would never end.
-                    .max(first.len_utf8());
+                let ends = |c: char| is_special(c) || nested > 0 && c == ',';
+                let end = rest.find(ends).unwrap_or(rest.len());
                 tokens.push(Token::Text(rest[..end].to_owned()));
                 rest = &rest[end..];
             }
@@ -98,76 +127,132 @@ fn statement(text: &str) -> Option<(Result<Vec<Word>, String>, &str)> {
     }
 }
 
-fn words(tokens: Vec<Token>) -> Result<Vec<Word>, String> {
+/// Tokens as words. A property's name must be one that zonecfg knows.
+fn words(command: &str, tokens: Vec<Token>) -> Result<Vec<Word>, String> {
     let mut words = Vec::new();
     let mut tokens = tokens.into_iter().peekable();
+    let end = || "\\n".to_owned();
     while let Some(token) = tokens.next() {
         match token {
-            Token::Equals => return Err("=".into()),
-            Token::Values(values) => words.push(Word::Values(values)),
-            Token::Text(text) if tokens.peek() == Some(&Token::Equals) => {
-                tokens.next();
-                match tokens.next() {
-                    Some(Token::Text(value)) => words.push(Word::Property(text, vec![value])),
-                    Some(Token::Values(values)) => words.push(Word::Property(text, values)),
-                    Some(Token::Equals) => return Err("=".into()),
-                    None => return Err(text),
+            Token::Text(text) if tokens.peek() == Some(&Token::Mark('=')) => {
+                if !known(&text) {
+                    return Err("=".into());
                 }
+                tokens.next();
+                let value = value(&mut tokens)?.ok_or_else(end)?;
+                words.push(Word::Property(text, value));
             }
+            Token::Text(text) if command == "clear" && words.is_empty() && !known(&text) => return Err(text),
             Token::Text(text) => words.push(Word::Plain(text)),
+            Token::Mark('[') => words.push(Word::Value(list(&mut tokens)?)),
+            Token::Mark('(') => words.push(Word::Value(tuple(&mut tokens)?)),
+            Token::Mark(mark) => return Err(mark.to_string()),
         }
     }
     Ok(words)
+}
+
+fn known(name: &str) -> bool {
+    use crate::zones::config::{GLOBALS, KINDS};
+    let own = ["zonename", "zonepath", "brand", "autoboot", "ip-type"];
+    own.contains(&name)
+        || GLOBALS.contains(&name)
+        || super::edit::ALIASES.iter().any(|(alias, _)| *alias == name)
+        || KINDS.iter().any(|kind| {
+            kind.properties.iter().any(|(property, _)| *property == name) || kind.list == Some(name)
+        })
+}
+
+/// The value that begins here; `None` where the statement ends.
+fn value(tokens: &mut impl Iterator<Item = Token>) -> Result<Option<Value>, String> {
+    match tokens.next() {
+        None => Ok(None),
+        Some(Token::Text(text)) => Ok(Some(Value::Simple(text))),
+        Some(Token::Mark('[')) => list(tokens).map(Some),
+        Some(Token::Mark('(')) => tuple(tokens).map(Some),
+        Some(Token::Mark(mark)) => Err(mark.to_string()),
+    }
+}
+
+fn list(tokens: &mut impl Iterator<Item = Token>) -> Result<Value, String> {
+    let mut items = Vec::new();
+    loop {
+        match tokens.next() {
+            Some(Token::Text(text)) => items.push(text),
+            Some(Token::Mark(',')) => {}
+            Some(Token::Mark(']')) => return Ok(Value::List(items)),
+            Some(Token::Mark(mark)) => return Err(mark.to_string()),
+            None => return Err("\\n".into()),
+        }
+    }
+}
+
+fn tuple(tokens: &mut impl Iterator<Item = Token>) -> Result<Value, String> {
+    let mut pairs = Vec::new();
+    loop {
+        match (tokens.next(), tokens.next(), tokens.next(), tokens.next()) {
+            (
+                Some(Token::Text(name)),
+                Some(Token::Mark('=')),
+                Some(Token::Text(value)),
+                Some(Token::Mark(end @ (',' | ')'))),
+            ) => {
+                pairs.push((name, value));
+                if end == ')' {
+                    return Ok(Value::Tuple(pairs));
+                }
+            }
+            _ => return Err("(".into()),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn plain(text: &str) -> Word {
-        Word::Plain(text.into())
+    fn property(name: &str, value: &str) -> Word {
+        Word::Property(name.into(), Value::Simple(value.into()))
     }
 
-    fn property(name: &str, value: &str) -> Word {
-        Word::Property(name.into(), vec![value.into()])
+    fn one(text: &str) -> Result<(&'static str, Vec<Word>), String> {
+        statements(&format!("{text}\n")).remove(0).parsed
     }
 
     #[test]
-    fn statements_are_cut_by_line_and_semicolon() {
-        let text = "select net physical=bge0; set physical = nge0\n# a note\n\nend;;\n";
-        let cut: Vec<_> = statements(text).into_iter().map(|s| (s.line, s.words.unwrap())).collect();
+    fn statements_end_at_newline_and_semicolon() {
+        let text = "select net physical=bge0; set physical = nge0\n  # a note\n\nend;;\nset pool=never";
+        let cut: Vec<_> = statements(text).into_iter().map(|s| (s.line, s.parsed.unwrap())).collect();
+        let select = ("select", vec![Word::Plain("net".into()), property("physical", "bge0")]);
         assert_eq!(
             cut,
-            [
-                (1, vec![plain("select"), plain("net"), property("physical", "bge0")]),
-                (1, vec![plain("set"), property("physical", "nge0")]),
-                (4, vec![plain("end")]),
-            ]
+            [(1, select), (1, ("set", vec![property("physical", "nge0")])), (4, ("end", vec![]))]
         );
     }
 
     #[test]
     fn quotes_lists_and_tuples_are_values() {
-        let one = |text| statements(text).remove(0).words.unwrap();
+        assert_eq!(one("set value=\"a; b\"").unwrap().1, [property("value", "a; b")]);
+        assert_eq!(one("set limitpriv=a,b").unwrap().1, [property("limitpriv", "a,b")]);
+        let options = Value::List(vec!["ro".into(), "nodevices".into()]);
+        assert_eq!(one("add options [ro, nodevices]").unwrap().1[1], Word::Value(options));
+        let pairs = vec![("name".into(), "gateway".into()), ("value".into(), "a b".into())];
         assert_eq!(
-            one("set value=\"database; backup\""),
-            [plain("set"), property("value", "database; backup")]
-        );
-        assert_eq!(
-            one("add options [ro, nodevices]"),
-            [plain("add"), plain("options"), Word::Values(vec!["ro".into(), "nodevices".into()])]
-        );
-        let tuple = "(priv=privileged,limit=20,action=none)";
-        assert_eq!(
-            one("add value (priv=privileged, limit=20,action=none)")[2],
-            Word::Values(vec![tuple.into()])
+            one("add property (name=gateway, value=\"a b\")").unwrap().1[1],
+            Word::Value(Value::Tuple(pairs))
         );
     }
 
     #[test]
-    fn a_text_that_can_not_be_cut_names_its_token() {
-        for (text, token) in [("set x=", "x"), ("= 3", "="), ("set a=\"b", "\"b"), ("add ]", "]")] {
-            assert_eq!(statements(text).remove(0).words, Err(token.to_owned()), "{text}");
+    fn a_syntax_error_names_its_token() {
+        for (text, token) in [
+            ("set zonepath=", "\\n"),
+            ("set bogus=1", "="),
+            ("clear bogus", "bogus"),
+            ("frob x", "frob"),
+            ("add ]", "]"),
+        ] {
+            assert_eq!(one(text), Err(token.to_owned()), "{text}");
         }
     }
 }

@@ -2,13 +2,17 @@
 //!
 //! Its traps are kept: commands on the command line go on after an error, a file stops at one, and both
 //! commit what was done before; `create -a` and a few others complain and end with 0. Source:
-//! illumos-gate's zonecfg.c (one_command_at_a_time, cmd_file, cleanup).
+//! illumos-gate's zonecfg.c (one_command_at_a_time, cmd_file, cleanup), and the recordings in
+//! tests/samples/real, which tests/recorded.rs replays.
 
 mod create;
 mod edit;
+mod help;
 mod lexer;
 mod print;
+mod resource;
 mod session;
+mod verify;
 
 use std::fs;
 use std::io::Read;
@@ -65,7 +69,7 @@ pub fn main(host: &Host, args: &[String]) -> Result<i32> {
         }
         None if rest.is_empty() => Mode::Interactive,
         None => {
-            input = rest.join(" ");
+            input = format!("{}\n", rest.join(" "));
             Mode::CommandLine
         }
     };
@@ -79,9 +83,13 @@ pub fn main(host: &Host, args: &[String]) -> Result<i32> {
 
 fn run(session: &mut Session, input: &str) -> Result<()> {
     for statement in lexer::statements(input) {
-        let flow = match &statement.words {
-            Ok(words) => session.run(words, statement.line)?,
-            Err(token) => session.syntax_error(token, statement.line),
+        let flow = match &statement.parsed {
+            Ok((command, words)) => session.run(command, words, statement.line)?,
+            Err(token) => {
+                session.at(statement.line);
+                session.syntax_error(token);
+                Flow::On
+            }
         };
         match flow {
             Flow::On => {}

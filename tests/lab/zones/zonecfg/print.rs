@@ -1,12 +1,21 @@
 //! What `export` and `info` print.
 
 use super::create;
+use super::edit::ALIASES;
 use crate::world::Profile;
 use crate::zones::config::{Config, GLOBALS, INFO_ORDER, KINDS, Resource};
 
-/// A value as export quotes it: only where it holds a blank.
+/// A value as info quotes it, and export of Solaris: only where it holds a blank.
 fn quoted(value: &str) -> String {
     if value.contains(' ') { format!("\"{value}\"") } else { value.to_owned() }
+}
+
+/// A resource's value in an export: illumos quotes all but numbers (recorded).
+fn exported(kind: &str, value: &str, profile: Profile) -> String {
+    if profile != Profile::Omnios {
+        return quoted(value);
+    }
+    if matches!(kind, "capped-memory" | "dedicated-cpu") { value.to_owned() } else { format!("\"{value}\"") }
 }
 
 /// `zonecfg export`, one command a line. Solaris 11.4 leaves out what has its default, the zonepath too, and has the brand
@@ -17,8 +26,9 @@ pub fn export(config: &Config, profile: Profile) -> String {
     let mut set = |name: &str, value: &str, default: &str| {
         let shown = !(value.is_empty() || eleven && value == default);
         if shown {
-            // bootargs are printed as they are, blanks and all.
-            let shown = if name == "bootargs" { value.to_owned() } else { quoted(value) };
+            // illumos prints all of these as they are, blanks and all, and so does Solaris bootargs.
+            let bare = name == "bootargs" || profile == Profile::Omnios;
+            let shown = if bare { value.to_owned() } else { quoted(value) };
             lines.push(format!("set {name}={shown}"));
         }
     };
@@ -41,18 +51,18 @@ pub fn export(config: &Config, profile: Profile) -> String {
     }
     for kind in KINDS {
         for resource in config.all(kind.name) {
-            export_resource(&mut lines, resource);
+            export_resource(&mut lines, resource, profile);
         }
     }
     lines.join("\n")
 }
 
-fn export_resource(lines: &mut Vec<String>, resource: &Resource) {
+fn export_resource(lines: &mut Vec<String>, resource: &Resource, profile: Profile) {
     lines.push(format!("add {}", resource.kind.name));
     for (name, _) in resource.kind.properties {
         let value = resource.get(name);
         if !value.is_empty() {
-            lines.push(format!("set {name}={}", quoted(value)));
+            lines.push(format!("set {name}={}", exported(resource.kind.name, value, profile)));
         }
     }
     for item in &resource.list {
@@ -91,6 +101,9 @@ pub fn info(config: &Config, what: Option<&str>, with: &[(String, String)], prof
             show(name, global(name), "");
         }
     }
+    if profile == Profile::Omnios {
+        lines.extend(aliases(config).filter(|(name, _)| wanted(name)).map(|(_, line)| line));
+    }
     for kind in INFO_ORDER.iter().filter(|kind| wanted(kind)) {
         for (number, resource) in config.all(kind).enumerate() {
             if with.iter().all(|(name, value)| resource.get(name) == value) {
@@ -106,15 +119,40 @@ pub fn info(config: &Config, what: Option<&str>, with: &[(String, String)], prof
     lines
 }
 
+/// The resource controls that have a short name: `[cpu-shares: 20]`.
+fn aliases(config: &Config) -> impl Iterator<Item = (&'static str, String)> {
+    ALIASES.iter().filter_map(|(alias, _)| {
+        let full = format!("zone.{alias}");
+        let rctl = config.all("rctl").find(|rctl| rctl.get("name") == full)?;
+        let limit = rctl.list.first()?.split(',').find_map(|part| part.strip_prefix("limit="))?;
+        Some((*alias, format!("[{alias}: {limit}]")))
+    })
+}
+
+/// Whether `info` knows this word.
+pub fn is_shown(what: &str, profile: Profile) -> bool {
+    ["zonename", "zonepath", "brand", "autoboot", "ip-type"].contains(&what)
+        || GLOBALS.contains(&what)
+        || INFO_ORDER.contains(&what)
+        || profile == Profile::Omnios && ALIASES.iter().any(|(alias, _)| *alias == what)
+}
+
 /// One resource, as info shows it.
 pub fn info_resource(config: &Config, resource: &Resource, profile: Profile) -> Vec<String> {
     let name = resource.kind.name;
     let mut lines = vec![format!("{name}:")];
-    for (property, _) in resource.kind.properties {
+    let mut properties: Vec<&str> = resource.kind.properties.iter().map(|(name, _)| *name).collect();
+    let all_of_net = name == "net" && profile == Profile::Omnios;
+    if all_of_net {
+        properties.sort_unstable();
+    }
+    for property in properties {
         let value = resource.get(property);
         // Properties that a release or zone does not have are not mentioned when they are not set.
-        let rare = matches!(*property, "global-nic" | "mac-addr" | "vlan-id")
-            || *property == "allowed-address" && (profile == Profile::Solaris10 || config.shared_ip());
+        let rare = !all_of_net && matches!(property, "global-nic" | "mac-addr" | "vlan-id")
+            || !all_of_net
+                && property == "allowed-address"
+                && (profile == Profile::Solaris10 || config.shared_ip());
         match (value.is_empty(), rare) {
             (true, true) => {}
             (true, false) => lines.push(format!("\t{property} not specified")),

@@ -5,13 +5,14 @@ use std::fs;
 
 use anyhow::Result;
 
+use super::edit::Misuse;
 use super::lexer::Word;
-use super::{Mode, create, edit, print};
+use super::{Mode, create, edit, help, print, verify};
 use crate::disk;
 use crate::world::{Host, Profile};
 use crate::zones::config::{Config, Resource};
 use crate::zones::kernel::State;
-use crate::zones::{Zones, change, configuration, configure};
+use crate::zones::{Zones, change, configuration, configure, rename};
 
 /// Whether the run goes on.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,12 +46,10 @@ pub struct Session<'a> {
     pub changed: bool,
     mode: Mode,
     failed: bool,
+    /// The statement's line, and the last one that a complaint named.
+    line: usize,
+    told: usize,
 }
-
-const COMMANDS: &[&str] = &[
-    "add", "cancel", "clear", "commit", "create", "delete", "end", "exit", "export", "help", "info",
-    "remove", "revert", "select", "set", "verify",
-];
 
 impl<'a> Session<'a> {
     /// Begins with what is on disk.
@@ -65,6 +64,8 @@ impl<'a> Session<'a> {
             changed: false,
             mode,
             failed: false,
+            line: 0,
+            told: 0,
         };
         session.reload()?;
         if session.state.is_none() && session.mode == Mode::Interactive {
@@ -86,86 +87,80 @@ impl<'a> Session<'a> {
         &self.mode
     }
 
+    /// Goes to a line.
+    pub fn at(&mut self, line: usize) {
+        self.line = line;
+    }
+
     /// Whether an error was flagged.
     pub fn failed(&self) -> bool {
         self.failed
     }
 
-    /// Complains without flagging it.
-    pub fn complain(&self, message: &str, line: usize) {
-        if let Mode::File(file) = &self.mode {
-            err!("On line {line} of {file}:");
+    /// Complains without flagging it. A file's line is named once, before the first complaint of it.
+    pub fn complain(&mut self, message: &str) {
+        if let Mode::File(file) = &self.mode
+            && self.line > self.told
+        {
+            err!("On line {} of {file}:", self.line);
+            self.told = self.line;
         }
         err!("{message}");
     }
 
     /// Complains and flags it.
-    pub fn fail(&mut self, message: &str, line: usize) {
-        self.complain(message, line);
+    pub fn fail(&mut self, message: &str) {
+        self.complain(message);
         self.failed = true;
     }
 
-    /// A statement that is none.
-    pub fn syntax_error(&mut self, token: &str, line: usize) -> Flow {
+    /// The grammar fails at this token.
+    pub fn syntax_error(&mut self, token: &str) {
         match &self.mode {
             Mode::CommandLine => err!("syntax error at '{token}'"),
-            _ => err!("syntax error on line {line} at '{token}'"),
+            _ => err!("syntax error on line {} at '{token}'", self.line),
         }
-        err!("{}", COMMANDS.join("\n"));
+        err!("{}", help::syntax().trim_end());
         self.failed = true;
-        Flow::On
     }
 
-    fn usage(&mut self, command: &str, line: usize) -> Flow {
+    fn usage(&mut self, command: &str) {
         if let Mode::File(file) = &self.mode {
-            err!("syntax error on line {line} of {file}");
+            err!("syntax error on line {} of {file}", self.line);
         }
-        err!("usage:\n\t{command} …");
+        err!("{}", help::usage(command).trim_end());
         self.failed = true;
-        Flow::On
     }
 
     /// Carries out one statement.
-    pub fn run(&mut self, words: &[Word], line: usize) -> Result<Flow> {
-        let [Word::Plain(command), args @ ..] = words else {
-            let token = match words.first() {
-                Some(Word::Property(name, _)) => name.clone(),
-                _ => "(".into(),
-            };
-            return Ok(self.syntax_error(&token, line));
-        };
-        match command.as_str() {
-            "create" => self.create(args, line)?,
+    pub fn run(&mut self, command: &str, args: &[Word], line: usize) -> Result<Flow> {
+        self.line = line;
+        match command {
+            "create" => self.create(args)?,
             "exit" => return Ok(Flow::Exit),
-            "help" => out!("{}", COMMANDS.join("\n")),
-            "delete" => return self.delete(args, line),
-            known if COMMANDS.contains(&known) => {
-                if self.config.is_none() {
-                    self.fail(&format!("{}: No such zone configured", self.zone), line);
-                    return Ok(Flow::On);
-                }
-                match known {
-                    "info" => self.info(args, line),
-                    "export" => self.export(args)?,
-                    "verify" => drop(self.verify(line)),
-                    "commit" => self.commit(line)?,
-                    "revert" => {
-                        self.scope = None;
-                        self.reload()?;
-                    }
-                    _ => {
-                        if !edit::run(self, known, args, line) {
-                            return Ok(self.usage(known, line));
-                        }
-                    }
-                }
+            "help" => out!("{}", help::help().strip_suffix('\n').unwrap_or_default()),
+            "delete" => return self.delete(args),
+            _ if self.config.is_none() => {
+                self.fail(&format!("{}: No such zone configured", self.zone));
             }
-            other => return Ok(self.syntax_error(other, line)),
+            "info" => self.info(args),
+            "export" => self.export(args)?,
+            "verify" => drop(self.verify(false)),
+            "commit" => self.commit()?,
+            "revert" => {
+                self.scope = None;
+                self.reload()?;
+            }
+            _ => match edit::run(self, command, args) {
+                Ok(()) => {}
+                Err(Misuse::Usage) => self.usage(command),
+                Err(Misuse::Syntax(token)) => self.syntax_error(&token),
+            },
         }
         Ok(Flow::On)
     }
 
-    fn create(&mut self, args: &[Word], line: usize) -> Result<()> {
+    fn create(&mut self, args: &[Word]) -> Result<()> {
         let words: Vec<&str> = args
             .iter()
             .filter_map(|word| if let Word::Plain(text) = word { Some(text.as_str()) } else { None })
@@ -174,12 +169,12 @@ impl<'a> Session<'a> {
         let words: Vec<&str> = words.into_iter().filter(|word| *word != "-F").collect();
         if self.state.is_some_and(|state| state != State::Configured) {
             // Not flagged: alone on the command line this ends with 0.
-            self.complain(&format!("Zone {} already installed; create not allowed.", self.zone), line);
+            self.complain(&format!("Zone {} already installed; create not allowed.", self.zone));
             return Ok(());
         }
         if self.config.is_some() {
             if !force {
-                self.complain("Zone exists, input not from terminal and -F not specified:", line);
+                self.complain("Zone exists, input not from terminal and -F not specified:");
                 err!("create command ignored, exiting.");
                 self.failed = true;
                 return Ok(());
@@ -188,7 +183,7 @@ impl<'a> Session<'a> {
         }
         let made = match words.as_slice() {
             [] if self.profile == Profile::Solaris11 => {
-                self.fail("create: the lab's Solaris 11 has no template with an anet; use create -b", line);
+                self.fail("create: the lab's Solaris 11 has no template with an anet; use create -b");
                 None
             }
             [] => Some(create::default_template(self.profile)),
@@ -196,7 +191,9 @@ impl<'a> Session<'a> {
             ["-t", template] => match configuration(self.host, template)? {
                 Some(config) => Some(config),
                 None => {
-                    self.fail(&format!("{template}: No such zone configured"), line);
+                    // Recorded: the template's name has this in front.
+                    let system = if self.profile == Profile::Omnios { "OMNI" } else { "" };
+                    self.fail(&format!("{system}{template}: No such zone configured"));
                     None
                 }
             },
@@ -204,12 +201,12 @@ impl<'a> Session<'a> {
                 Ok(config) => Some(config),
                 // None of its refusals flags an error, so alone it ends with 0.
                 Err(why) => {
-                    self.complain(why, line);
+                    err!("{why}");
                     None
                 }
             },
             _ => {
-                self.usage("create", line);
+                self.usage("create");
                 None
             }
         };
@@ -222,22 +219,17 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn delete(&mut self, args: &[Word], line: usize) -> Result<Flow> {
+    fn delete(&mut self, args: &[Word]) -> Result<Flow> {
         let force = args.contains(&Word::Plain("-F".into()));
-        let Some(state) = self.state else {
-            self.complain(&format!("{}: No such zone configured", self.zone), line);
+        if self.state.is_none() {
+            self.complain(&format!("{}: No such zone configured", self.zone));
             err!("{}: No such zone configured", self.zone);
             self.failed = true;
             return Ok(Flow::On);
-        };
+        }
         if !force {
-            if state == State::Configured {
-                self.complain("Input not from terminal and -F not specified:", line);
-                err!("delete command ignored, exiting.");
-            } else {
-                let text = "not in configured state; delete not allowed.  Use -F to force delete.";
-                self.complain(&format!("Zone {} {text}", self.zone), line);
-            }
+            self.complain("Input not from terminal and -F not specified:");
+            err!("delete command ignored, exiting.");
             self.failed = true;
             return Ok(Flow::Exit);
         }
@@ -252,7 +244,7 @@ impl<'a> Session<'a> {
         })?
         .0;
         if !gone {
-            self.fail(&format!("{}: Zone state is invalid for the requested operation", self.zone), line);
+            self.fail(&format!("{}: Zone state is invalid for the requested operation", self.zone));
             return Ok(Flow::On);
         }
         let document = self.host.file("etc/zones").join(format!("{}.xml", self.zone));
@@ -263,7 +255,7 @@ impl<'a> Session<'a> {
         Ok(Flow::On)
     }
 
-    fn info(&mut self, args: &[Word], line: usize) {
+    fn info(&mut self, args: &[Word]) {
         let Some(config) = &self.config else { return };
         if let Some(scope) = &self.scope
             && args.is_empty()
@@ -277,10 +269,14 @@ impl<'a> Session<'a> {
             Some(Word::Plain(what)) => Some(what.as_str()),
             None => None,
             Some(_) => {
-                self.usage("info", line);
+                self.usage("info");
                 return;
             }
         };
+        if what.is_some_and(|what| !print::is_shown(what, self.profile)) {
+            self.usage("info");
+            return;
+        }
         let with = edit::properties(args.get(1..).unwrap_or_default());
         let lines = print::info(config, what, &with, self.profile);
         if let Some(what) = what
@@ -307,46 +303,44 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Checks the document, not the host: that is zoneadm verify's.
-    fn verify(&mut self, line: usize) -> bool {
-        let Some(config) = &self.config else { return false };
-        let mut missing = Vec::new();
-        if config.zonepath.is_empty() {
-            missing.push("zonepath not specified".to_owned());
-        }
-        for net in config.all("net").filter(|_| !config.shared_ip()) {
-            if !net.get("address").is_empty() {
-                missing.push("net: address cannot be specified for an exclusive IP type".into());
+    /// Checks the configuration; `saving` is a commit's.
+    fn verify(&mut self, saving: bool) -> bool {
+        let (faults, why) = match &self.config {
+            _ if self.scope.is_some() => {
+                (vec!["resource specification incomplete".to_owned()], "Insufficient specification")
             }
+            Some(config) => match verify::faults(config) {
+                Some(found) => found,
+                None if verify::is_unknown_brand(config, self.profile) => {
+                    self.fail(&format!("{}: unknown brand.\n", self.zone));
+                    err!("{}: Invalid document", self.zone);
+                    return false;
+                }
+                None => return true,
+            },
+            None => return false,
+        };
+        for fault in faults {
+            self.fail(&fault);
         }
-        for net in config.all("net").filter(|_| config.shared_ip()) {
-            if net.get("address").is_empty() {
-                missing.push("net: address must be specified for a shared IP type".into());
-            }
+        if saving {
+            err!("Zone {} failed to verify", self.zone);
         }
-        if missing.is_empty() {
-            return true;
-        }
-        for text in missing {
-            self.fail(&text, line);
-        }
-        err!("{}: Required resource missing", self.zone);
+        err!("{}: {why}", self.zone);
         false
     }
 
     /// Writes the document and the index.
-    fn commit(&mut self, line: usize) -> Result<()> {
-        if self.scope.is_some() {
-            self.fail("commit: not allowed inside a resource", line);
-            return Ok(());
-        }
-        if !self.verify(line) {
-            err!("Zone {} failed to verify", self.zone);
+    fn commit(&mut self) -> Result<()> {
+        if !self.verify(true) {
             return Ok(());
         }
         if let Some(config) = &self.config {
+            if config.name != self.zone && self.state.is_some() {
+                rename(self.host, self.zone, &config.name)?;
+            }
             configure(self.host, config)?;
-            self.state = Zones::look(self.host)?.state(self.host, self.zone)?;
+            self.state = Zones::look(self.host)?.state(self.host, &config.name)?;
             self.changed = false;
         }
         Ok(())
@@ -354,12 +348,12 @@ impl<'a> Session<'a> {
 
     /// The end: commits what changed, and gives the exit status.
     pub fn finish(&mut self) -> Result<i32> {
-        if self.scope.is_some() {
-            err!("Resource incomplete.");
+        if self.scope.is_some() && !self.failed {
+            self.complain("Resource incomplete.");
             return Ok(1);
         }
         if self.changed && self.config.is_some() {
-            self.commit(0)?;
+            self.commit()?;
             if self.changed {
                 err!("Configuration not saved.");
                 return Ok(1);
