@@ -94,7 +94,7 @@ fn run(host: &Host, command: &str, args: &[String]) -> i32 {
         "ssh" => net::ssh::main(host, args),
         "netstat" => net::netstat::main(host, args),
         "ipadm" => net::ipadm::ipadm(host, args),
-        "dladm" => net::ipadm::dladm(host, args),
+        "dladm" => net::dladm::dladm(host, args),
         "mount" => zones::mount::main(host, args),
         "svcs" => os::svcs::main(host, args),
         "svcprop" => os::svcs::svcprop(host, args),

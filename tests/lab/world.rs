@@ -45,6 +45,15 @@ pub struct Nic {
     pub ether: String,
 }
 
+/// A VNIC that `dladm create-vnic` made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vnic {
+    /// `web0`
+    pub name: String,
+    /// The link below it.
+    pub over: String,
+}
+
 /// A SVR4 package of a Solaris 10 host that must be equal in its zones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Package {
@@ -109,6 +118,9 @@ pub struct Settings {
     /// Interfaces present.
     #[serde(default)]
     pub nics: Vec<Nic>,
+    /// VNICs made by hand.
+    #[serde(default)]
+    pub vnics: Vec<Vnic>,
     /// `/etc/defaultrouter`, read at boot.
     #[serde(default)]
     pub default_router: Option<String>,
@@ -141,6 +153,7 @@ impl Settings {
                 address: Some(format!("198.51.100.{}/24", 4 + u16::from(number))),
                 ether: format!("0:14:4f:1:2:{number:x}"),
             }],
+            vnics: Vec::new(),
             default_router: Some("198.51.100.1".into()),
             users: Vec::new(),
         }
@@ -155,6 +168,11 @@ impl Settings {
             entire: "pkg://solaris/entire@11.4-11.4.42.0.1.113.1:20220113T193900Z".into(),
             ..Self::omnios(name, number)
         }
+    }
+
+    /// Whether the host has this link.
+    pub fn has_link(&self, name: &str) -> bool {
+        self.nics.iter().any(|nic| nic.name == name) || self.vnics.iter().any(|vnic| vnic.name == name)
     }
 
     /// Of the system whose zones have this brand.

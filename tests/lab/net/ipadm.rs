@@ -1,4 +1,4 @@
-//! ipadm and dladm, as far as a person or the check of a zone's interfaces asks them.
+//! ipadm, as far as a person or the check of a zone's interfaces asks it.
 
 use anyhow::Result;
 
@@ -84,30 +84,4 @@ fn create(host: &Host, options: &[&str], object: &str) -> Result<i32> {
         });
         Ok(0)
     })
-}
-
-/// dladm: show-phys, show-link, show-vnic, in the parsable form.
-pub fn dladm(host: &Host, args: &[String]) -> Result<i32> {
-    let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    let nics = host.settings()?.nics;
-    match words.as_slice() {
-        ["show-phys", "-p", "-o", columns] | ["show-link", "-p", "-o", columns] => {
-            for nic in nics {
-                let cell = |column: &str| match column.to_ascii_lowercase().as_str() {
-                    "link" => nic.name.clone(),
-                    "state" => "up".into(),
-                    "class" => "phys".into(),
-                    _ => String::new(),
-                };
-                out!("{}", columns.split(',').map(cell).collect::<Vec<_>>().join(":"));
-            }
-            Ok(0)
-        }
-        // VNICs are made at a zone's boot, and the lab's exclusive-IP zones make none.
-        ["show-vnic", ..] => Ok(0),
-        _ => {
-            err!("dladm: the lab knows show-phys, show-link and show-vnic with -p -o COLUMNS");
-            Ok(1)
-        }
-    }
 }

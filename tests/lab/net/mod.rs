@@ -2,6 +2,7 @@
 //! what. State that a reboot loses is in `.lab/net.json`; persistent routes are where Solaris has them.
 
 pub mod address;
+pub mod dladm;
 pub mod ifconfig;
 pub mod ipadm;
 pub mod netstat;
@@ -128,12 +129,17 @@ pub fn boot(host: &Host) -> Result<()> {
     disk::store(&host.state_dir().join("net.json"), &net)
 }
 
-/// Brings up a shared-IP zone's addresses and routes. Gives the addresses, or `None` where one of them is
-/// taken, and what zoneadmd says about it. A missing interface is left out, as in every release since
-/// Solaris 10 8/07.
+/// Brings up a zone's network. Gives a shared-IP zone's addresses, or `None` where the zone can't boot, and
+/// what zoneadmd says about it. A shared-IP zone boots without an interface that is missing, as in every
+/// release since Solaris 10 8/07; an exclusive-IP zone does not boot.
 pub fn bring_up(host: &Host, config: &Config) -> Result<(Option<Vec<Address>>, Vec<String>)> {
     let (mut addresses, mut says) = (Vec::new(), Vec::new());
     if !config.shared_ip() {
+        if !dladm::missing(&host.settings()?, config).is_empty() {
+            // vplat.c, read: what errno says here is left from elsewhere, so the text after the colon is unverified.
+            says.push("failed to add network device: No such file or directory".into());
+            return Ok((None, says));
+        }
         return Ok((Some(addresses), says));
     }
     let zones = Zones::look(host)?;
