@@ -6,8 +6,8 @@
 
 use super::command::{Fail, Outcome, Session};
 use super::name::{self, Kind};
-use super::options;
 use super::state::Bookmark;
+use super::{feature, options};
 
 /// `zfs bookmark snapshot bookmark`
 pub fn run(session: &Session, args: &[String]) -> Outcome {
@@ -30,6 +30,9 @@ pub fn run(session: &Session, args: &[String]) -> Outcome {
         return refuse("invalid argument");
     }
     session.store.change(|state| {
+        if !feature::is_enabled(state, dataset, "bookmarks") {
+            return refuse("bookmark feature not enabled");
+        }
         let Some(dataset) = state.datasets.get_mut(dataset) else { return refuse("unknown error") };
         let Some(snapshot) = dataset.snapshot(snapshot) else { return refuse("unknown error") };
         let bookmark =

@@ -7,7 +7,7 @@ use super::command::{Fail, Outcome, Session, status};
 use super::name::{self, Kind};
 use super::state::{State, parent_of, pool_of};
 use super::view::{is_zoned, value};
-use super::{clone, crypt, mounts, options, property, set};
+use super::{clone, crypt, feature, mounts, options, property, set};
 
 /// `zfs create [-p] [-o property=value]… filesystem`
 pub fn run(session: &Session, args: &[String]) -> Outcome {
@@ -81,6 +81,12 @@ pub fn create(
     }
     if origin.is_some_and(|origin| pool_of(origin) != pool) {
         return refuse("source and target pools differ");
+    }
+    let upgrade = "pool must be upgraded to set this property or value";
+    for (property, value) in &local {
+        if let Err(reason) = feature::allows(state, name, property, value, upgrade) {
+            return refuse(&reason);
+        }
     }
     let above = nearest(state, parent).unwrap_or_default();
     if let Err(reason) = crypt::may_create(session, state, &above, &local, origin.is_some()) {

@@ -12,7 +12,7 @@ use std::io;
 use super::command::{Fail, Outcome, Session, cannot_open, status};
 use super::state::{Crypt, Dataset, Key, State};
 use super::view::Source;
-use super::{mounts, options};
+use super::{feature, mounts, options};
 
 /// The properties that make an encryption root, or go with one.
 const GIVEN: [&str; 2] = ["keyformat", "keylocation"];
@@ -74,6 +74,9 @@ pub fn may_create(
     if clone {
         let reason = "Encryption properties must inherit from origin dataset.";
         return if given { Err(reason.into()) } else { Ok(()) };
+    }
+    if given && !feature::is_enabled(state, parent, "encryption") {
+        return Err("Encryption feature not enabled.".into());
     }
     let Some(parent) = state.dataset(parent) else { return Ok(()) };
     let value = |name: &str| local.get(name).map(String::as_str);

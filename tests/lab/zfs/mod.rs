@@ -20,6 +20,7 @@ mod command;
 mod create;
 mod crypt;
 mod destroy;
+mod feature;
 mod files;
 mod get;
 mod hold;
@@ -99,7 +100,7 @@ pub fn zpool(host: &Host, args: &[String]) -> i32 {
 /// # Errors
 /// The name is not legal or taken, the mountpoint is not empty, or the disk fails.
 pub fn create_pool(host: &Host, pool: &str, size: u64) -> io::Result<()> {
-    zpool::create_pool(&Session::of(host), pool, size, None).map_err(Fail::into_io)
+    zpool::create_pool(&Session::of(host), pool, size, None, Default::default()).map_err(Fail::into_io)
 }
 
 /// Where the host's absolute path really lies: in the dataset mounted nearest above it, else below the

@@ -259,6 +259,11 @@ pub fn accept(property: &str, value: &str, release: Release, creating: bool) -> 
         Values::Limit if !native.is_readonly() => Ok(number::parse(value)?.to_string()),
         Values::Block => match number::parse(value)? {
             bytes @ 512..=131_072 if bytes.is_power_of_two() => Ok(bytes.to_string()),
+            // With the pool's feature, which is judged elsewhere.
+            bytes @ 262_144..=1_048_576 if release.is_illumos() && bytes.is_power_of_two() => {
+                Ok(bytes.to_string())
+            }
+            _ if release.is_illumos() => Err(format!("'{name}' must be power of 2 from 512B to 1024KB")),
             _ => Err(format!("'{name}' must be power of 2 from 512 to 128k")),
         },
         Values::Mountpoint if value == "none" || value == "legacy" || value.starts_with('/') => {
@@ -363,7 +368,8 @@ mod tests {
             ("quota", "none", Ok("0")),
             ("quota", "0", Err("use 'none' to disable quota/refquota")),
             ("recordsize", "8K", Ok("8192")),
-            ("recordsize", "1000", Err("'recordsize' must be power of 2 from 512 to 128k")),
+            ("recordsize", "1M", Ok("1048576")),
+            ("recordsize", "1000", Err("'recordsize' must be power of 2 from 512B to 1024KB")),
             ("mountpoint", "abc", Err("'mountpoint' must be an absolute path, 'none', or 'legacy'")),
             ("canmount", "foo", Err("'canmount' must be one of 'on | off | noauto'")),
             ("compression", "gzip-9", Ok("gzip-9")),

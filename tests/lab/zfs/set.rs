@@ -8,7 +8,7 @@ use super::property::{self, Native};
 use super::space::Space;
 use super::state::State;
 use super::view::{Item, bytes, is_zoned};
-use super::{mounts, options};
+use super::{feature, mounts, options};
 
 /// `zfs set property=value dataset…`: one property, as old software has it; a second one is taken for a
 /// dataset.
@@ -125,6 +125,9 @@ fn set_one(
         Err(reason) => return refuse(&reason),
     };
     let property = property::native(property, session.release).map_or(property, |native| native.name);
+    if let Err(reason) = feature::allows(state, name, property, &value, feature::UPGRADE) {
+        return refuse(&reason);
+    }
     let Some(dataset) = state.datasets.get_mut(name) else { return Ok(Vec::new()) };
     if let Some(snapshot) = snapshot {
         let snapshot = dataset.snapshots.iter_mut().find(|other| other.name == snapshot);

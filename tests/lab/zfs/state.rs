@@ -6,7 +6,7 @@
 //! which dies with its process. A dataset whose receiver is dead is taken away by whichever command looks
 //! next, as a kernel takes away what a killed `zfs receive` made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -38,6 +38,9 @@ pub struct Pool {
     pub guid: u64,
     /// The transaction group counter.
     pub txg: u64,
+    /// Feature flags that it does not have.
+    #[serde(default)]
+    pub disabled: BTreeSet<String>,
     /// The filesystem version of new datasets: 5 (illumos) or 3 (Solaris 10 10/08).
     pub zpl: u32,
 }

@@ -45,6 +45,7 @@ const POOL_VERBS: &[(&str, &str)] = &[
     ),
     ("list", "\tlist [-H] [-o property[,...]] [pool] ..."),
     ("get", "\tget <\"all\" | property[,...]> <pool> ..."),
+    ("set", "\tset <property=value> <pool>"),
     ("status", "\tstatus [-vx] [pool] ..."),
 ];
 

@@ -1,6 +1,6 @@
 //! `zpool`: what a person looks at, and making a pool.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::columns::table;
 use super::command::{self, Fail, Outcome, Session, print};
@@ -11,7 +11,7 @@ use super::options;
 use super::release::Release;
 use super::space::Space;
 use super::state::{Pool, State, random};
-use super::{property, usage};
+use super::{feature, property, usage};
 
 /// The smallest pool that ZFS makes.
 const SMALLEST: u64 = 64 << 20;
@@ -25,6 +25,7 @@ pub fn run(session: &Session, args: &[String]) -> i32 {
         "create" => create(session, rest),
         "get" => get(session, rest),
         "list" => list(session, rest),
+        "set" if session.release.is_illumos() => feature::set(session, rest),
         "status" => status(session, rest),
         _ => return usage::general_pool(&format!("unrecognized command '{}'", verb.escape_debug())),
     };
@@ -34,7 +35,8 @@ pub fn run(session: &Session, args: &[String]) -> i32 {
 /// `zpool create [-fn] [-o …] [-O property=value]… [-m mountpoint] pool vdev`: the vdev is a file of the
 /// host, of which only the size counts.
 fn create(session: &Session, args: &[String]) -> Outcome {
-    let parsed = options::parse(args, "fno:O:m:R:")?;
+    let illumos = session.release.is_illumos();
+    let parsed = options::parse(args, if illumos { "dfno:O:m:R:" } else { "fno:O:m:R:" })?;
     let (pool, vdevs) = match parsed.operands.split_first() {
         None => return Err(Fail::Usage("missing pool name argument".into())),
         Some((_, [])) => return Err(Fail::Usage("missing vdev specification".into())),
@@ -47,7 +49,17 @@ fn create(session: &Session, args: &[String]) -> Outcome {
         let missing = |_| Fail::Text(format!("cannot open '{vdev}': No such file or directory"));
         size += std::fs::metadata(place).map_err(missing)?.len();
     }
-    create_pool(session, pool, size, parsed.value('m'))?;
+    let mut disabled: BTreeSet<String> = BTreeSet::new();
+    if parsed.has('d') {
+        disabled.extend(feature::FEATURES.iter().map(|&name| name.to_owned()));
+    }
+    for given in parsed.values('o').filter_map(feature::given) {
+        match given? {
+            (name, true) => disabled.remove(name),
+            (name, false) => disabled.insert(name.to_owned()),
+        };
+    }
+    create_pool(session, pool, size, parsed.value('m'), disabled)?;
     for assignment in parsed.values('O') {
         super::set::set(session, &[assignment.to_owned(), pool.clone()])?;
     }
@@ -55,7 +67,13 @@ fn create(session: &Session, args: &[String]) -> Outcome {
 }
 
 /// Makes a pool and mounts its root filesystem.
-pub fn create_pool(session: &Session, pool: &str, size: u64, mountpoint: Option<&str>) -> Result<(), Fail> {
+pub fn create_pool(
+    session: &Session,
+    pool: &str,
+    size: u64,
+    mountpoint: Option<&str>,
+    disabled: BTreeSet<String>,
+) -> Result<(), Fail> {
     let refuse = |reason: &str| Err(Fail::Text(format!("cannot create '{pool}': {reason}")));
     if name::pool_is_reserved(pool) {
         return refuse("pool name is reserved");
@@ -80,7 +98,7 @@ pub fn create_pool(session: &Session, pool: &str, size: u64, mountpoint: Option<
             return Err(Fail::Text(format!("cannot create '{pool}': pool already exists")));
         }
         let zpl = session.release.newest_version();
-        state.pools.insert(pool.to_owned(), Pool { size, guid: random()?, txg: 4, zpl });
+        state.pools.insert(pool.to_owned(), Pool { size, guid: random()?, txg: 4, disabled, zpl });
         Ok(create::plant(session, state, pool, local)?)
     })??;
     match complaints.first() {
@@ -190,7 +208,17 @@ fn get(session: &Session, args: &[String]) -> Outcome {
     let Some((list, operands)) = parsed.operands.split_first() else {
         return Err(Fail::Usage("missing property argument".into()));
     };
-    let wanted = if list == "all" { PROPERTIES[1..].to_vec() } else { properties(list)? };
+    let (features, list): (Vec<&str>, Vec<&str>) =
+        list.split(',').partition(|word| session.release.is_illumos() && word.starts_with("feature@"));
+    let wanted = match list.as_slice() {
+        [] => Vec::new(),
+        ["all"] => PROPERTIES[1..].to_vec(),
+        list => properties(&list.join(","))?,
+    };
+    let mut features: Vec<&str> = features.iter().filter_map(|word| word.strip_prefix("feature@")).collect();
+    if list == ["all"] && session.release.is_illumos() {
+        features.extend(feature::FEATURES);
+    }
     let fields: Vec<&str> = parsed.value('o').unwrap_or("name,property,value,source").split(',').collect();
     let state = session.read()?;
     let (names, complete) = pools(&state, operands);
@@ -203,6 +231,20 @@ fn get(session: &Session, args: &[String]) -> Outcome {
                 "property" => (*property).to_owned(),
                 "value" => value.clone(),
                 _ => source.to_owned(),
+            };
+            rows.push(fields.iter().map(cell).collect::<Vec<String>>());
+        }
+        for &wanted in &features {
+            let pool = state.pools.get(name);
+            let Some(value) = pool.and_then(|pool| feature::value(&state, name, pool, wanted)) else {
+                let unknown = format!("bad property list: invalid property 'feature@{wanted}'");
+                return Err(Fail::Usage(unknown));
+            };
+            let cell = |field: &&str| match *field {
+                "name" => name.clone(),
+                "property" => format!("feature@{wanted}"),
+                "value" => value.to_owned(),
+                _ => "local".to_owned(),
             };
             rows.push(fields.iter().map(cell).collect::<Vec<String>>());
         }

@@ -3,7 +3,7 @@
 //! Its traps are kept: commands on the command line go on after an error, a file stops at one, and both
 //! commit what was done before; `create -a` and a few others complain and end with 0. Source:
 //! illumos-gate's zonecfg.c (one_command_at_a_time, cmd_file, cleanup), and the recordings in
-//! tests/samples/real, which tests/recorded.rs replays.
+//! tests/samples/real, which tests/recorded replays.
 
 mod create;
 mod edit;
