@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-const BASE: &str = include_str!("../samples/real/base.cfg");
+/// The zone that the recordings began with.
+pub const BASE: &str = include_str!("../samples/real/base.cfg");
 
 /// A host of the lab in a directory of its own.
 pub struct Host {
@@ -50,7 +51,11 @@ impl Host {
 
     /// Configures the zone that the recordings began with.
     pub fn configure(&self) {
-        fs::write(self.dir.path().join("base.cfg"), BASE).unwrap();
+        self.configure_as(BASE);
+    }
+
+    fn configure_as(&self, commands: &str) {
+        fs::write(self.dir.path().join("base.cfg"), commands).unwrap();
         self.run("zonecfg -z web -f base.cfg");
     }
 
@@ -75,6 +80,11 @@ impl Host {
 
     /// Makes the pool `tank` and installs that zone on it.
     pub fn install(&self) {
+        self.install_as(BASE);
+    }
+
+    /// The same of a zone that these commands configure.
+    pub fn install_as(&self, commands: &str) {
         fs::File::create(self.path("var/tmp/disk")).unwrap().set_len(256 << 20).unwrap();
         fs::create_dir_all(self.path("export/data")).unwrap();
         for line in [
@@ -90,7 +100,7 @@ impl Host {
             self.run(line);
         }
         fs::set_permissions(self.path("zones/web"), Permissions::from_mode(0o700)).unwrap();
-        self.configure();
+        self.configure_as(commands);
         self.lab(&["install", "zhost1", "web"]);
     }
 }

@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
 
-use host::Host;
+use host::{BASE, Host};
 use serde::Deserialize;
 
 const README: &str = include_str!("../README.md");
@@ -253,4 +253,24 @@ fn an_edited_export_differs_as_recorded() {
         resources.map(|part| format!("add {part}")).collect::<String>()
     };
     assert_eq!(compared(&String::from_utf8(exported.stdout).unwrap()), compared(after));
+}
+
+/// What detach wrote for a zone whose resources were added in this order; the debug ID is the host's.
+#[test]
+fn detach_writes_the_recorded_document() {
+    let resource = |text: &str| text.split("end\n").map(|part| format!("{part}end\n")).collect::<Vec<_>>();
+    let (globals, resources) = BASE.split_at(BASE.find("add ").unwrap());
+    let mut resources = resource(resources);
+    resources.retain(|text| text.starts_with("add "));
+    let order = ["net", "fs", "dataset", "attr", "rctl"];
+    resources.sort_by_key(|text| order.iter().position(|kind| text.starts_with(&format!("add {kind}\n"))));
+    let host = Host::new();
+    host.install_as(&format!("{globals}{}", resources.concat()));
+    host.run("zoneadm -z web detach");
+    let written = fs::read_to_string(host.path("zones/web/SUNWdetached.xml")).unwrap();
+    let debug_id = written.split(" debugid=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    assert_eq!(
+        written.replace(&format!("debugid=\"{debug_id}\""), "debugid=\"343\"").trim_end(),
+        DETACHED.trim_end()
+    );
 }
