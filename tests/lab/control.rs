@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
-use crate::faults::{self, Rule};
+use crate::faults::verb::FaultVerb;
 use crate::hosts::link::{Change, Switch};
 use crate::hosts::{alone, network};
 use crate::world::{Host, Lab, Settings};
@@ -186,24 +186,6 @@ enum Verb {
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum FaultVerb {
-    /// Add a rule, as JSON: {"command":"zfs","contains":["receive"],"call":2,"action":{"do":"hang"}}
-    ///
-    /// Actions: {"do":"fail","text":…,"status":1,"to":"stdout","after_effect":true}, {"do":"hang"},
-    /// {"do":"die-halfway","bytes":65536}, {"do":"kill-parent","when":"before"|"halfway"|"after"}, {"do":"lie"}
-    Add {
-        /// The rule
-        rule: String,
-    },
-    /// Show the rules, with how often each matched
-    List,
-    /// Take all rules away
-    Clear,
-    /// Show the calls so far
-    Calls,
-}
-
 /// Runs a control command.
 pub fn main(argv: &[String]) -> i32 {
     let cli = match Cli::try_parse_from(argv) {
@@ -318,25 +300,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Fault { host, dir, verb } => {
             let lab = Lab::open(dir)?;
             let host = lab.host(&host)?;
-            match verb {
-                FaultVerb::Add { rule } => {
-                    let rule: Rule = serde_json::from_str(&rule).context("the rule")?;
-                    faults::add_rule(host, rule)?;
-                }
-                FaultVerb::List => {
-                    for rule in faults::rules(host)? {
-                        out!("{}", serde_json::to_string(&rule)?);
-                    }
-                }
-                FaultVerb::Clear => faults::set_rules(host, &[])?,
-                FaultVerb::Calls => {
-                    for call in faults::calls(host)? {
-                        let end = call.status.map_or("-".to_owned(), |status| status.to_string());
-                        out!("{:>5} {end:>4}  {}", call.seq, call.argv);
-                    }
-                }
-            }
-            Ok(())
+            verb.run(host)
         }
         Verb::Zone { host, zone, dir, change } => {
             let lab = Lab::open(dir)?;

@@ -26,6 +26,7 @@ pub mod parts;
 pub mod place;
 pub mod power;
 pub mod refusals;
+mod sabotage;
 pub mod silence;
 pub mod sshd;
 

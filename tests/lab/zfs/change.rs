@@ -5,7 +5,8 @@
 use std::io;
 
 use super::mounts::{self, Refusal};
-use super::state::{State, Store};
+use super::state::State;
+use super::store::Store;
 use super::view::{Source, is_zoned, setting, value};
 
 /// The datasets that a change reaches, as they are before it.

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use super::release::Release;
-use super::state::{State, Store};
+use super::state::State;
+use super::store::Store;
 use super::usage;
 use crate::world::{Host, Profile};
 

@@ -3,8 +3,9 @@
 use super::columns::table;
 use super::command::{Fail, Outcome, Session, print};
 use super::list::{self, Types};
+use super::natives::NATIVE;
 use super::options;
-use super::property::{self, NATIVE};
+use super::property;
 use super::release::Release;
 use super::space::Space;
 use super::view::{self, Item, Source};

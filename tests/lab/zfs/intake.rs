@@ -10,8 +10,9 @@ use std::io::{self, BufReader, ErrorKind, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::bonus::Bonus;
 use super::files::{self, Entry, Kind, Planter};
-use super::record::{BLOCK, Begin, Bonus, Fletcher4, HEADER, Header, OWN_CHECKSUM, Record};
+use super::record::{BLOCK, Begin, Fletcher4, HEADER, Header, OWN_CHECKSUM, Record};
 
 /// Why a stream could not be taken in.
 #[derive(Debug)]

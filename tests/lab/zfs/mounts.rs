@@ -11,7 +11,8 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use super::state::{State, Store};
+use super::state::State;
+use super::store::Store;
 use super::view::{is_zoned, value};
 use super::{crypt, files};
 

@@ -9,11 +9,12 @@ use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use super::bonus::Bonus;
 use super::command::{Fail, Outcome, Session, cannot_open, complain, print};
 use super::files::{self, Entry, Kind, Tree};
 use super::lock::Lock;
 use super::record::{
-    self, BLOCK, Begin, Bonus, Fletcher4, HEADER, Header, LONGEST_BONUS, PER_BLOCK_CHECKSUMS, SA_SPILL,
+    self, BLOCK, Begin, Fletcher4, HEADER, Header, LONGEST_BONUS, PER_BLOCK_CHECKSUMS, SA_SPILL,
 };
 use super::release::Release;
 use super::view::Item;

@@ -5,7 +5,8 @@ use std::io;
 
 use super::command::{Fail, Outcome, Session, cannot_open};
 use super::name::{self, Kind, LONGEST};
-use super::state::{Snapshot, State, Store, now, random};
+use super::state::{Snapshot, State, now, random};
+use super::store::Store;
 use super::{files, options, property, space};
 
 /// `zfs snapshot [-r] [-o property=value]… dataset@name…`

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::files::{self, Tree};
-use super::state::{Dataset, Snapshot, State, Store, parent_of, pool_of};
+use super::state::{Dataset, Snapshot, State, parent_of, pool_of};
+use super::store::Store;
 use super::view::{Item, bytes};
 
 /// What an empty filesystem references.

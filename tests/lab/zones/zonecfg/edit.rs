@@ -1,22 +1,11 @@
 //! zonecfg's commands that change the configuration in memory: add, set, select, remove, clear, end, cancel.
 
+use super::global;
 use super::lexer::{Value, Word};
 use super::resource;
 use super::session::{Scope, Session};
 use crate::world::Profile;
-use crate::zones::config::{Config, GLOBALS, Kind, Resource, kind};
-use crate::zones::kernel::State;
-
-/// Resource controls that have a short name, `set cpu-shares=20`, with their action; in info's order.
-pub const ALIASES: &[(&str, &str)] = &[
-    ("max-lwps", "deny"),
-    ("max-processes", "deny"),
-    ("max-shm-memory", "deny"),
-    ("max-shm-ids", "deny"),
-    ("max-msg-ids", "deny"),
-    ("max-sem-ids", "deny"),
-    ("cpu-shares", "none"),
-];
+use crate::zones::config::{Config, Kind, Resource, kind};
 
 /// How a command was used wrongly.
 pub enum Misuse {
@@ -112,7 +101,7 @@ fn change_list(session: &mut Session, command: &str, name: &str, value: &Word) -
 fn set(session: &mut Session, name: &str, value: &Value) {
     match (session.scope.is_some(), value) {
         (true, _) => set_property(session, name, value),
-        (false, Value::Simple(value)) => set_global(session, name, value),
+        (false, Value::Simple(value)) => global::set(session, name, value),
         (false, _) => session.fail("A simple value was expected here."),
     }
 }
@@ -140,59 +129,6 @@ fn set_property(session: &mut Session, name: &str, value: &Value) {
         Err((complaint, true)) => session.fail(&complaint),
         Err((complaint, false)) => session.complain(&complaint),
     }
-}
-
-fn set_global(session: &mut Session, name: &str, value: &str) {
-    let installed = session.state.is_some_and(|state| state != State::Configured);
-    if installed && matches!(name, "zonepath" | "brand" | "zonename") {
-        // Not flagged: alone on the command line this ends with 0.
-        session.complain(&format!("Zone {} already installed; set {name} not allowed.", session.zone));
-        return;
-    }
-    let profile = session.profile;
-    let Some(config) = &mut session.config else { return };
-    match global(config, name, value, profile) {
-        Ok(()) => session.changed = true,
-        Err(Some(message)) => session.fail(&message),
-        Err(None) => session.syntax_error("="),
-    }
-}
-
-/// `Err(None)`: there is no such property.
-fn global(config: &mut Config, name: &str, value: &str, profile: Profile) -> Result<(), Option<String>> {
-    match name {
-        "zonename" => value.clone_into(&mut config.name),
-        "zonepath" if value == "/" => return Err(Some("/ is not allowed as a zonepath.".into())),
-        "zonepath" if !value.starts_with('/') => {
-            return Err(Some(format!("{value} is not an absolute path.")));
-        }
-        "zonepath" => value.clone_into(&mut config.zonepath),
-        "brand" => value.clone_into(&mut config.brand),
-        "autoboot" => match value {
-            "true" => config.autoboot = true,
-            "false" => config.autoboot = false,
-            _ => return Err(Some("autoboot value must be 'true' or 'false'.".into())),
-        },
-        "ip-type" => match value {
-            "shared" | "exclusive" => value.clone_into(&mut config.ip_type),
-            _ => return Err(Some("ip-type value must be 'shared' or 'exclusive'.".into())),
-        },
-        "hostid" | "fs-allowed" if profile == Profile::Solaris10 => return Err(None),
-        "hostid" if !value.is_empty() && u32::from_str_radix(value, 16).is_err() => {
-            return Err(Some("hostid: Specified property is invalid".into()));
-        }
-        _ if GLOBALS.contains(&name) => {
-            config.globals.remove(name);
-            if !value.is_empty() {
-                config.globals.insert(name.to_owned(), value.to_owned());
-            }
-        }
-        _ => {
-            let (alias, action) = ALIASES.iter().find(|(alias, _)| *alias == name).ok_or(None)?;
-            resource::limit(config, &format!("zone.{alias}"), value, action);
-        }
-    }
-    Ok(())
 }
 
 fn clear(session: &mut Session, name: &str) {
@@ -344,17 +280,5 @@ mod tests {
         put(&mut config, Scope { resource, selected: Some(0) });
         let addresses: Vec<&str> = config.all("net").map(|net| net.get("address")).collect();
         assert_eq!(addresses, ["192.0.2.11/24", "192.0.2.12/24"]);
-    }
-
-    #[test]
-    fn a_short_name_sets_its_resource_control_once() {
-        let mut config = Config::default();
-        for limit in ["10", "20"] {
-            assert_eq!(global(&mut config, "cpu-shares", limit, Profile::Omnios), Ok(()));
-        }
-        let rctl: Vec<_> = config.all("rctl").map(|rctl| rctl.list.join(" ")).collect();
-        assert_eq!(rctl, ["(priv=privileged,limit=20,action=none)"]);
-        assert_eq!(global(&mut config, "nonsense", "1", Profile::Omnios), Err(None));
-        assert_eq!(global(&mut config, "hostid", "1", Profile::Solaris10), Err(None));
     }
 }

@@ -157,7 +157,7 @@ fn known(name: &str) -> bool {
     let own = ["zonename", "zonepath", "brand", "autoboot", "ip-type"];
     own.contains(&name)
         || GLOBALS.contains(&name)
-        || super::edit::ALIASES.iter().any(|(alias, _)| *alias == name)
+        || super::global::ALIASES.iter().any(|(alias, _)| *alias == name)
         || KINDS.iter().any(|kind| {
             kind.properties.iter().any(|(property, _)| *property == name) || kind.list == Some(name)
         })

@@ -7,12 +7,14 @@
 
 mod create;
 mod edit;
+mod global;
 mod help;
 mod lexer;
 mod print;
 mod resource;
 mod session;
 mod verify;
+mod whole;
 
 use std::fs;
 use std::io::Read;
@@ -95,7 +97,7 @@ fn run(session: &mut Session, input: &str) -> Result<()> {
             Flow::On => {}
             Flow::Exit => break,
         }
-        if session.failed() && matches!(session.mode(), Mode::File(_)) {
+        if session.failed && matches!(session.mode(), Mode::File(_)) {
             break;
         }
     }

@@ -1,7 +1,7 @@
 //! What `export` and `info` print.
 
 use super::create;
-use super::edit::ALIASES;
+use super::global::ALIASES;
 use crate::world::Profile;
 use crate::zones::config::{Config, GLOBALS, INFO_ORDER, KINDS, Resource};
 

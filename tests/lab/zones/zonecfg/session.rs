@@ -7,12 +7,11 @@ use anyhow::Result;
 
 use super::edit::Misuse;
 use super::lexer::Word;
-use super::{Mode, create, edit, help, print, verify};
-use crate::disk;
+use super::{Mode, edit, help, print, verify};
 use crate::world::{Host, Profile};
 use crate::zones::config::{Config, Resource};
 use crate::zones::kernel::State;
-use crate::zones::{Zones, change, configuration, configure, rename};
+use crate::zones::{Zones, configuration, configure, rename};
 
 /// Whether the run goes on.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,7 +44,8 @@ pub struct Session<'a> {
     /// Something is to be committed.
     pub changed: bool,
     mode: Mode,
-    failed: bool,
+    /// An error was flagged.
+    pub failed: bool,
     /// The statement's line, and the last one that a complaint named.
     line: usize,
     told: usize,
@@ -92,11 +92,6 @@ impl<'a> Session<'a> {
         self.line = line;
     }
 
-    /// Whether an error was flagged.
-    pub fn failed(&self) -> bool {
-        self.failed
-    }
-
     /// Complains without flagging it. A file's line is named once, before the first complaint of it.
     pub fn complain(&mut self, message: &str) {
         if let Mode::File(file) = &self.mode
@@ -124,7 +119,8 @@ impl<'a> Session<'a> {
         self.failed = true;
     }
 
-    fn usage(&mut self, command: &str) {
+    /// The command was used wrongly.
+    pub fn usage(&mut self, command: &str) {
         if let Mode::File(file) = &self.mode {
             err!("syntax error on line {} of {file}", self.line);
         }
@@ -157,101 +153,6 @@ impl<'a> Session<'a> {
                 Err(Misuse::Syntax(token)) => self.syntax_error(&token),
             },
         }
-        Ok(Flow::On)
-    }
-
-    fn create(&mut self, args: &[Word]) -> Result<()> {
-        let words: Vec<&str> = args
-            .iter()
-            .filter_map(|word| if let Word::Plain(text) = word { Some(text.as_str()) } else { None })
-            .collect();
-        let force = words.contains(&"-F");
-        let words: Vec<&str> = words.into_iter().filter(|word| *word != "-F").collect();
-        if self.state.is_some_and(|state| state != State::Configured) {
-            // Not flagged: alone on the command line this ends with 0.
-            self.complain(&format!("Zone {} already installed; create not allowed.", self.zone));
-            return Ok(());
-        }
-        if self.config.is_some() {
-            if !force {
-                self.complain("Zone exists, input not from terminal and -F not specified:");
-                err!("create command ignored, exiting.");
-                self.failed = true;
-                return Ok(());
-            }
-            out!("Zone {} already exists; overwriting.", self.zone);
-        }
-        let made = match words.as_slice() {
-            [] if self.profile == Profile::Solaris11 => {
-                self.fail("create: the lab's Solaris 11 has no template with an anet; use create -b");
-                None
-            }
-            [] => Some(create::default_template(self.profile)),
-            ["-b"] => Some(create::blank(self.profile, self.zone)),
-            ["-t", template] => match configuration(self.host, template)? {
-                Some(config) => Some(config),
-                None => {
-                    // Recorded: the template's name has this in front.
-                    let system = if self.profile == Profile::Omnios { "OMNI" } else { "" };
-                    self.fail(&format!("{system}{template}: No such zone configured"));
-                    None
-                }
-            },
-            ["-a", path] => match create::detached(self.host, path)? {
-                Ok(config) => Some(config),
-                // None of its refusals flags an error, so alone it ends with 0.
-                Err(why) => {
-                    err!("{why}");
-                    None
-                }
-            },
-            _ => {
-                self.usage("create");
-                None
-            }
-        };
-        if let Some(mut config) = made {
-            self.zone.clone_into(&mut config.name);
-            self.config = Some(config);
-            self.scope = None;
-            self.changed = true;
-        }
-        Ok(())
-    }
-
-    fn delete(&mut self, args: &[Word]) -> Result<Flow> {
-        let force = args.contains(&Word::Plain("-F".into()));
-        if self.state.is_none() {
-            self.complain(&format!("{}: No such zone configured", self.zone));
-            err!("{}: No such zone configured", self.zone);
-            self.failed = true;
-            return Ok(Flow::On);
-        }
-        if !force {
-            self.complain("Input not from terminal and -F not specified:");
-            err!("delete command ignored, exiting.");
-            self.failed = true;
-            return Ok(Flow::Exit);
-        }
-        let gone = change(self.host, |zones| {
-            // Looked at again with the lock held: it may have been booted meanwhile.
-            let known = zones.alive(self.zone).is_some();
-            if !known {
-                zones.index.retain(|entry| entry.name != self.zone);
-                zones.event(self.host, disk::now_ms(), self.zone, "delete");
-            }
-            Ok(!known)
-        })?
-        .0;
-        if !gone {
-            self.fail(&format!("{}: Zone state is invalid for the requested operation", self.zone));
-            return Ok(Flow::On);
-        }
-        let document = self.host.file("etc/zones").join(format!("{}.xml", self.zone));
-        if document.exists() {
-            fs::remove_file(document)?;
-        }
-        (self.state, self.config, self.scope, self.changed) = (None, None, None, false);
         Ok(Flow::On)
     }
 
