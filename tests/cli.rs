@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use notify::{RecursiveMode, Watcher};
+use zmigrate::job::code::{Code, Reason};
 use zmigrate::job::event::{Cause, Event};
 use zmigrate::job::message::{Failure, Handoff};
 use zmigrate::job::name::{Bytes, HostName, JobId, SnapshotName, ZoneName};
@@ -341,7 +342,7 @@ fn status_tells_the_jobs_by_their_journals_and_without_a_daemon() {
     let spool = host.spool();
     let job = host.job(&spool, ID, &to_send());
     status_file(&job, None);
-    let failure = Failure { step: "survey".into(), error: "no such zone".into() };
+    let failure = Failure::new("survey", Code::Zone, "no such zone");
     let turned = Event::TurnedBack { cause: Cause::Failed, failure };
     let old = "db-20070101T000000Z-0000";
     host.job(&spool, old, &[turned, Event::Tidied, Event::Released]);
@@ -426,7 +427,7 @@ fn an_ask_is_waited_for_until_the_daemon_has_taken_it() {
         loop {
             if let [ask] = &spool.asks().unwrap().0[..] {
                 let mut journal = Journal::open(&dir.journal(), |_| {}).unwrap();
-                let failure = Failure { step: "send".into(), error: "cancelled".into() };
+                let failure = Failure::new("send", Code::Other, "cancelled");
                 let event = Event::TurnedBack { cause: Cause::Cancelled, failure };
                 journal.append(at(60), &event).unwrap();
                 spool.answered(ask).unwrap();
@@ -447,7 +448,10 @@ fn watching_ends_with_the_job_and_says_how_it_ended() {
     let mut refused = host.job(
         &spool,
         ID,
-        &[Event::Refused { serial: 1, reasons: vec!["no room".into(), "name taken".into()] }],
+        &[Event::Refused {
+            serial: 1,
+            reasons: vec![Reason::new(Code::Space, "no room"), Reason::new(Code::Zone, "name taken")],
+        }],
     );
     let mut watching = host.command(&["watch"]).stdout(Stdio::piped()).spawn().unwrap();
     // It has found the job, as its first line says, before the job ends.

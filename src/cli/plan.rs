@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
+use crate::job::code::Reason;
 use crate::job::name::{Bytes, DatasetName, HostName};
 use crate::job::units;
 
@@ -38,7 +39,7 @@ pub struct Plan {
     /// The target; its lists are empty when it did not answer, and `refusals` says so.
     pub target: Side,
     /// Every reason why it would not be begun; empty: it would.
-    pub refusals: Vec<String>,
+    pub refusals: Vec<Reason>,
     /// What would travel, in this order.
     pub datasets: Vec<Travel>,
 }
@@ -115,7 +116,8 @@ fn text(plan: &Plan) -> String {
             n => format!("{n} reasons"),
         };
         let head = format!("cannot migrate zone '{}' to {}: {count}", clean(zone), target.host);
-        section(&mut text, &head, &plan.refusals);
+        let texts: Vec<_> = plan.refusals.iter().map(|reason| reason.text.clone()).collect();
+        section(&mut text, &head, &texts);
     }
     text
 }
@@ -134,6 +136,7 @@ fn section(text: &mut String, head: &str, lines: &[String]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::code::Code;
 
     fn name(text: &str) -> DatasetName {
         DatasetName::new(text).unwrap()
@@ -190,7 +193,10 @@ nothing stands in the way; nothing has been touched
 
     #[test]
     fn every_refusal_is_told_and_none_can_forge_a_line() {
-        let refused = Plan { refusals: vec!["no room".into(), "name\ntaken\u{1b}".into()], ..plan() };
+        let refused = Plan {
+            refusals: ["no room", "name\ntaken\u{1b}"].map(|text| Reason::new(Code::Space, text)).into(),
+            ..plan()
+        };
         let text = text(&refused);
         assert!(
             text.ends_with(

@@ -13,6 +13,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::cmd::zoneadm;
 use crate::config::Config;
 use crate::host::{plan as commands, survey};
+use crate::job::code::{Code, Reason};
 use crate::job::event::Event;
 use crate::job::layout;
 use crate::job::message::{self, Answer, MAX_MESSAGE, Message, Offer, Reply};
@@ -51,10 +52,10 @@ pub fn make(context: &Context, request: &Request, patience: Duration) -> Result<
     if let Ok(active) = context.spool.jobs(Place::Active)
         && let Some(holder) = active.iter().find(|dir| find::zone_of(&dir.id) == zone.as_str())
     {
-        refusals.push(format!("zone '{zone}' is in job {} already", holder.id));
+        refusals.push(Reason::new(Code::Zone, format!("zone '{zone}' is in job {} already", holder.id)));
     }
     let room = survey::look_for_room(config, &survey.datasets, config.scratch.part);
-    refusals.extend(room.err().map(|why| why.text));
+    refusals.extend(room.err().map(|why| Reason::new(why.code, why.text)));
     let datasets = travels(request, &survey, &mut refusals);
     let source =
         Side { host: config.host.clone(), findings: findings(&survey), commands: commands::source(&job) };
@@ -66,10 +67,13 @@ pub fn make(context: &Context, request: &Request, patience: Duration) -> Result<
             match answer.verdict {
                 Reply::Accepted => {}
                 Reply::Refused(reasons) => refusals.extend(reasons),
-                Reply::Later(why) => refusals.push(format!("{} says: not now: {why}", request.to)),
+                Reply::Later(why) => {
+                    let text = format!("{} says: not now: {why}", request.to);
+                    refusals.push(Reason::new(Code::Busy, text));
+                }
             }
         }
-        Err(silence) => refusals.push(silence),
+        Err(silence) => refusals.push(Reason::new(Code::Unreachable, silence)),
     }
     Ok(Plan { zone: zone.to_string(), source, target, refusals, datasets })
 }
@@ -102,13 +106,15 @@ fn findings(survey: &Survey) -> Vec<String> {
 }
 
 /// The datasets in the order in which they travel. Names that do not fit at their new place are refusals.
-fn travels(request: &Request, survey: &Survey, refusals: &mut Vec<String>) -> Vec<Travel> {
+fn travels(request: &Request, survey: &Survey, refusals: &mut Vec<Reason>) -> Vec<Travel> {
     let mut travels = Vec::new();
     for index in layout::travel_order(&survey.datasets) {
         let dataset = &survey.datasets[index];
         match layout::map(&dataset.name, &request.target.datasets) {
             Ok(to) => travels.push(Travel { name: dataset.name.clone(), to, bytes: dataset.estimate() }),
-            Err(why) => refusals.push(format!("dataset {}: {why}", dataset.name)),
+            Err(why) => {
+                refusals.push(Reason::new(Code::Place, format!("dataset {}: {why}", dataset.name)));
+            }
         }
     }
     travels

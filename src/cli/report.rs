@@ -6,6 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::job::code::Reason;
+use crate::job::message::Failure;
 use crate::job::name::{Bytes, DatasetName};
 use crate::job::phase::Ended;
 use crate::job::record::{Job, Role};
@@ -72,10 +74,10 @@ pub struct Report {
     pub result: Option<&'static str>,
     /// What went wrong first: the step and the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure: Option<Wrong>,
+    pub failure: Option<Failure>,
     /// Why the target refused.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub refusals: Vec<String>,
+    pub refusals: Vec<Reason>,
     /// Where a returned zone's received datasets are kept on the target.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,
@@ -88,15 +90,6 @@ pub struct Report {
     /// What happened; only of a job that was asked for by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub timeline: Vec<Moment>,
-}
-
-/// A step that failed and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Wrong {
-    /// The step's word.
-    pub step: String,
-    /// The reason.
-    pub error: String,
 }
 
 impl Report {
@@ -139,7 +132,7 @@ impl Report {
         self.outage_seconds = outage(job, now).map(|length| length.as_secs());
         self.down_since = if job.times.up.is_none() && was_running(job) { job.times.down } else { None };
         self.result = job.ended().map(result);
-        self.failure = job.failure.as_ref().map(|f| Wrong { step: f.step.clone(), error: f.error.clone() });
+        self.failure.clone_from(&job.failure);
         self.refusals.clone_from(&job.refusals);
         let verdict_kept = job.verdict.as_ref().map(|v| v.kept.as_slice()).unwrap_or_default();
         let kept: &[DatasetName] = if job.kept.is_empty() { verdict_kept } else { &job.kept };

@@ -152,7 +152,7 @@ fn notes(report: &Report, now: DateTime<Utc>) -> Vec<String> {
         notes.push(format!("failed at {}: {}", clean(&wrong.step), clean(&wrong.error)));
     }
     for refusal in &report.refusals {
-        notes.push(format!("refused: {}", clean(refusal)));
+        notes.push(format!("refused: {}", clean(&refusal.text)));
     }
     notes
 }
@@ -189,7 +189,7 @@ fn detail(report: &Report) -> String {
     say("set aside", report.fault.clone());
     say("failure", report.failure.as_ref().map(|w| format!("at {}: {}", w.step, w.error)));
     for refusal in &report.refusals {
-        say("refused", Some(refusal.clone()));
+        say("refused", Some(refusal.text.clone()));
     }
     for kept in &report.kept {
         say("kept", Some(kept.clone()));

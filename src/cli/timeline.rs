@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::job::code::Reason;
 use crate::job::event::{Cause, Event};
 use crate::job::message::Failure;
 
@@ -35,7 +36,7 @@ fn words(event: &Event) -> (&'static str, Option<String>) {
         Event::FinishAsked { of, .. } => ("finish-asked", Some(format!("of {of}"))),
         Event::Surveyed { survey } => ("surveyed", Some(format!("{} datasets", survey.datasets.len()))),
         Event::Accepted { serial } => ("accepted", Some(format!("offer {serial}"))),
-        Event::Refused { reasons, .. } => ("refused", Some(reasons.join("; "))),
+        Event::Refused { reasons, .. } => ("refused", Some(Reason::texts(reasons).join("; "))),
         Event::ToldLater { reason, .. } => ("told-later", Some(reason.clone())),
         Event::Started => ("started", None),
         Event::AutobootCleared => ("autoboot-cleared", None),
@@ -99,6 +100,7 @@ fn cause_word(cause: Cause) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::code::Code;
 
     #[test]
     fn the_words_are_the_journals() {
@@ -120,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_way_back_says_why_and_where() {
-        let why = Failure { step: "attach".into(), error: "zoneadm: no".into() };
+        let why = Failure::new("attach", Code::Command, "zoneadm: no");
         let event = Event::TurnedBack { cause: Cause::Failed, failure: why };
         assert_eq!(words(&event).1.unwrap(), "failed: at attach: zoneadm: no");
     }

@@ -11,6 +11,7 @@ use super::{dropboxes, jobs, perform, words};
 use crate::cmd::zoneadm;
 use crate::config::Config;
 use crate::host::live::Live;
+use crate::job::code::{Code, Reason};
 use crate::job::event::Event;
 use crate::job::layout::is_image_file;
 use crate::job::message::{
@@ -88,7 +89,7 @@ fn refuse(id: &JobId, inbox: &JobBox, why: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     let Some(offer) = words::read_for::<Offer>(id, inbox, |_| {})? else { return Ok(()) };
-    put_answer(id, inbox, offer.serial, Reply::Refused(vec![why.to_owned()]), Vec::new())
+    put_answer(id, inbox, offer.serial, Reply::Refused(vec![Reason::new(Code::Zone, why)]), Vec::new())
 }
 
 fn put_answer(
@@ -135,7 +136,7 @@ fn take_up(
                 return Ok(());
             }
             let error = format!("{} does not know this job", config.host);
-            let error = Some(Failure { step: "receive".into(), error });
+            let error = Some(Failure::new("receive", Code::Other, error));
             inbox.put(
                 Verdict::NAME,
                 &message::seal(id, Verdict { acked: true, error, ..Verdict::default() }),

@@ -14,6 +14,7 @@ use crate::host::install::Target;
 use crate::host::live::Live;
 use crate::host::stage::Stage;
 use crate::host::{Done, StepError, finish, route, source, survey, undo, verify};
+use crate::job::code::Code;
 use crate::job::event::Event;
 use crate::job::layout::Layout;
 use crate::job::message::Progress;
@@ -252,6 +253,7 @@ pub fn nothing_accepted(at: &At<'_>) -> StepError {
         "nothing is accepted from {} any more: section [accept.{}] is gone",
         at.job.peer, at.job.peer
     ))
+    .coded(Code::Accept)
 }
 
 /// The source's side of the target's dropbox.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::host::live::Live;
+use crate::job::code::Reason;
 use crate::job::name::Bytes;
 use crate::job::phase::Ended;
 use crate::job::record::{Job, Role};
@@ -61,7 +62,7 @@ pub fn outcome(job: &Job, now: DateTime<Utc>) -> Outcome {
         .filter(|_| ended != Ended::Ok || job.verdict.as_ref().is_some_and(|v| v.error.is_some()));
     outcome.step = failure.map(|failure| failure.step.clone());
     outcome.error = match (ended, failure) {
-        (Ended::Refused, _) if !job.refusals.is_empty() => Some(job.refusals.join("; ")),
+        (Ended::Refused, _) if !job.refusals.is_empty() => Some(Reason::texts(&job.refusals).join("; ")),
         (_, failure) => failure.map(|failure| failure.error.clone()),
     };
     let kept = job.verdict.as_ref().map(|v| v.kept.as_slice()).unwrap_or_default();

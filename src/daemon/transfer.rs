@@ -8,6 +8,7 @@ use super::{dropboxes, words};
 use crate::host::receive::{Receive, Received};
 use crate::host::send::{Send, Sent};
 use crate::host::{Done, StepError, features, quarantine};
+use crate::job::code::Code;
 use crate::job::event::{Cause, Event};
 use crate::job::layout::{entry_name, stems, travel_order};
 use crate::job::message::{self, Failure, Handoff, Message, Progress, Reply, Revoked, Withdraw};
@@ -182,6 +183,6 @@ fn take(job: &crate::job::record::Job, memory: &Memory, handoff: Handoff) -> Don
 fn turned_back(error: String) -> Done {
     Done::Event(Event::TurnedBack {
         cause: Cause::Failed,
-        failure: Failure { step: "receive".into(), error },
+        failure: Failure::new("receive", Code::Other, error),
     })
 }

@@ -11,6 +11,7 @@ use chrono::Utc;
 use super::perform::{self, At, Memory, dropbox, inbox, nothing_accepted, place, wait_for_peer};
 use crate::host::check::{Check, Judgement, ScratchRoom, gather, reservation};
 use crate::host::{Done, StepError};
+use crate::job::code::{Code, Reason};
 use crate::job::event::{Cause, Event};
 use crate::job::layout::is_image_file;
 use crate::job::message::{
@@ -253,7 +254,7 @@ pub fn judge(at: &At<'_>, offer: &Offer) -> Result<Judgement, StepError> {
     let accept = at.config.accept.get(&job.peer).ok_or_else(|| nothing_accepted(at))?;
     let faults = crate::host::check::faults(&job.id, offer);
     if !faults.is_empty() {
-        return Ok(Judgement { refusals: faults, ..Judgement::default() });
+        return Ok(Judgement::of_faults(faults));
     }
     let layout = place(at.config, job);
     let reserved = at.context.reserved_by_others(&job.id);
@@ -271,7 +272,8 @@ pub fn judge(at: &At<'_>, offer: &Offer) -> Result<Judgement, StepError> {
     let mut judgement = crate::host::check::judge(&check);
     let zone = job.zone();
     if let Some(holder) = at.context.holder_of(zone).filter(|holder| *holder != job.id) {
-        judgement.refusals.push(format!("zone '{zone}' is in job {holder} here already"));
+        let text = format!("zone '{zone}' is in job {holder} on the target already");
+        judgement.refusals.push(Reason::new(Code::Zone, text));
     }
     Ok(judgement)
 }
@@ -312,7 +314,7 @@ pub fn withdrawn(reason: &str) -> Done {
         "" => "the source withdrew".to_owned(),
         reason => format!("the source withdrew: {reason}"),
     };
-    let failure = message::Failure { step: "receive".into(), error };
+    let failure = message::Failure::new("receive", Code::Other, error);
     Done::Event(Event::TurnedBack { cause: Cause::Withdrawn, failure })
 }
 

@@ -47,7 +47,7 @@ pub use world::{World, gather};
 
 /// Judges the offer: every reason at once. An offer that contradicts itself is refused for that alone.
 pub fn judge(check: &Check<'_>) -> Judgement {
-    let mut judgement = Judgement { refusals: faults(check.job, check.offer), ..Judgement::default() };
+    let mut judgement = Judgement::of_faults(faults(check.job, check.offer));
     if judgement.refusals.is_empty() {
         level::judge(check, &mut judgement);
         landing::judge(check, &mut judgement);
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn the_zone_of_2007_may_come_and_the_findings_say_what_was_looked_at() {
         let judgement = case().judge();
-        assert_eq!(judgement.refusals, [""; 0]);
+        assert_eq!(judgement.refusals, []);
         assert_eq!(judgement.reply(), Reply::Accepted);
         let all = judgement.findings.join("\n");
         for said in ["zonepath", "SunOS 5.11", "filesystem version", "has 100.0 GiB", "nge0"] {
@@ -101,6 +101,6 @@ mod tests {
         }
         let refusals = case.judge().refusals;
         assert_eq!(refusals.len(), MOST + 1);
-        assert_eq!(refusals[MOST], "and 200 more");
+        assert_eq!(refusals[MOST].text, "and 200 more");
     }
 }

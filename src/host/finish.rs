@@ -11,6 +11,7 @@ use super::{Done, StepError};
 use crate::cmd::zfs::{PropertyLine, Zfs, argv};
 use crate::cmd::zoneadm::{ZoneList, ZoneState};
 use crate::cmd::{zoneadm, zonecfg};
+use crate::job::code::Code;
 use crate::job::event::Event;
 use crate::job::name::DatasetName;
 use crate::job::record::Job;
@@ -62,7 +63,11 @@ pub fn destroy(programs: &Programs, job: &Job) -> Result<Done, StepError> {
 }
 
 fn proven(reasons: &[String]) -> Result<(), StepError> {
-    if reasons.is_empty() { Ok(()) } else { Err(StepError::permanent(reasons.join("; "))) }
+    if reasons.is_empty() {
+        Ok(())
+    } else {
+        Err(StepError::permanent(reasons.join("; ")).coded(Code::Needed))
+    }
 }
 
 /// The datasets of the migration that are still on this host.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::cmd::CmdError;
 use crate::cmd::zfs::Fault;
+use crate::job::code::{Code, Reason};
 use crate::job::event::Event;
 use crate::job::retry::ErrorKind;
 use crate::process::RunError;
@@ -75,17 +76,31 @@ pub struct StepError {
     pub kind: ErrorKind,
     /// What failed, in words for an operator: object, host, command.
     pub text: String,
+    /// What failed, for programs.
+    pub code: Code,
 }
 
 impl StepError {
     /// It will be the same at the next try.
     pub fn permanent(text: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::Permanent, text: text.into() }
+        Self { kind: ErrorKind::Permanent, text: text.into(), code: Code::Other }
     }
 
     /// It may be gone at the next try.
     pub fn transient(text: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::Transient, text: text.into() }
+        Self { kind: ErrorKind::Transient, text: text.into(), code: Code::Other }
+    }
+
+    /// The same error under a code.
+    #[must_use]
+    pub fn coded(self, code: Code) -> Self {
+        Self { code, ..self }
+    }
+
+    /// Permanent, with every reason.
+    pub fn refused(reasons: &[Reason]) -> Self {
+        let code = reasons.first().map(|reason| reason.code.clone()).unwrap_or_default();
+        Self::permanent(Reason::texts(reasons).join("; ")).coded(code)
     }
 
     /// The same error, with what was being done in front.
@@ -105,31 +120,35 @@ impl std::error::Error for StepError {}
 
 impl From<TransportError> for StepError {
     fn from(error: TransportError) -> Self {
-        let kind = match &error {
-            TransportError::Untrusted(_) => ErrorKind::Untrusted,
+        let (kind, code) = match &error {
+            TransportError::Untrusted(_) => (ErrorKind::Untrusted, Code::Untrusted),
             // A network, a mount, a full disk: all may pass.
-            TransportError::Unreachable { .. } | TransportError::File { .. } => ErrorKind::Transient,
+            TransportError::Unreachable { .. } | TransportError::File { .. } => {
+                (ErrorKind::Transient, Code::Unreachable)
+            }
         };
-        Self { kind, text: error.to_string() }
+        Self { kind, text: error.to_string(), code }
     }
 }
 
 impl From<RunError> for StepError {
     fn from(error: RunError) -> Self {
-        let kind = match &error {
+        let (kind, code) = match &error {
             RunError::NotFound { .. } | RunError::NotText { .. } | RunError::TooMuch { .. } => {
-                ErrorKind::Permanent
+                (ErrorKind::Permanent, Code::Command)
             }
             // It may be at work still, or have done its work: looking tells.
-            RunError::Deadline { .. } => ErrorKind::Unknown,
-            RunError::Spawn { .. } => ErrorKind::Transient,
+            RunError::Deadline { .. } => (ErrorKind::Unknown, Code::Deadline),
+            RunError::Spawn { .. } => (ErrorKind::Transient, Code::Command),
             RunError::Failed { .. } => match Fault::of_error(&error) {
-                Fault::Busy | Fault::NoSpace | Fault::Unreachable => ErrorKind::Transient,
+                Fault::Busy => (ErrorKind::Transient, Code::Busy),
+                Fault::NoSpace => (ErrorKind::Transient, Code::Space),
+                Fault::Unreachable => (ErrorKind::Transient, Code::Unreachable),
                 // Whether a failed command may do better is for the step to say; looking again is always right.
-                _ => ErrorKind::Unknown,
+                _ => (ErrorKind::Unknown, Code::Command),
             },
         };
-        Self { kind, text: error.to_string() }
+        Self { kind, text: error.to_string(), code }
     }
 }
 
@@ -137,7 +156,7 @@ impl From<CmdError> for StepError {
     fn from(error: CmdError) -> Self {
         match error {
             CmdError::Run(error) => error.into(),
-            CmdError::Unreadable { .. } => Self::permanent(error.to_string()),
+            CmdError::Unreadable { .. } => Self::permanent(error.to_string()).coded(Code::Unreadable),
         }
     }
 }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use super::StepError;
 use crate::cmd::zfs::{Fault, Zfs, argv};
+use crate::job::code::Code;
 use crate::job::layout::Layout;
 use crate::job::name::{Bytes, DatasetName, Guid};
 use crate::job::record::Job;
@@ -256,8 +257,8 @@ pub fn broken(
         Fault::NoSpace => {
             let holder = layout.holders.iter().find(|holder| place.is_within(holder));
             match holder.and_then(|holder| full(&Zfs::new(programs), holder)) {
-                Some(why) => StepError::permanent(format!("{text}; {why}")),
-                None => StepError::transient(text),
+                Some(why) => StepError::permanent(format!("{text}; {why}")).coded(Code::Excess),
+                None => StepError::transient(text).coded(Code::Space),
             }
         }
         Fault::StreamUnsupported

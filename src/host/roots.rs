@@ -7,6 +7,7 @@ use super::claim::{self, Claim};
 use crate::cmd::zfs::Zfs;
 use crate::cmd::zoneadm;
 use crate::cmd::zonecfg::ZoneConfig;
+use crate::job::code::Code;
 use crate::job::name::{DatasetName, ZoneName};
 use crate::job::path;
 use crate::process::Programs;
@@ -36,7 +37,11 @@ pub fn of_zone(
     let mountpoints = all.iter().map(|placed| (&placed.name, placed.mountpoint.as_str()));
     let claims = claim::gather(programs, &zones, mountpoints)?;
     let reasons = obstacles(zone, zonepath, &tops, &all, &claims);
-    if reasons.is_empty() { Ok(tops) } else { Err(StepError::permanent(reasons.join("; "))) }
+    if reasons.is_empty() {
+        Ok(tops)
+    } else {
+        Err(StepError::permanent(reasons.join("; ")).coded(Code::Place))
+    }
 }
 
 /// The tops among datasets that are known already.

@@ -12,6 +12,7 @@ use crate::cmd::zoneadm::ZoneState;
 use crate::cmd::zonecfg::ZoneConfig;
 use crate::cmd::{svcs, zoneadm, zonecfg};
 use crate::config::Config;
+use crate::job::code::Code;
 use crate::job::name::{Bytes, DatasetName, Guid, ZoneName};
 use crate::job::survey::{Dataset, Kind, Property, Source, Survey, Zone};
 use crate::process::Programs;
@@ -22,11 +23,12 @@ use crate::process::Programs;
 /// Permanent when the zone is not there, in no state to be sent, or has no dataset; transient when a
 /// command did not answer.
 pub fn survey(programs: &Programs, name: &ZoneName) -> Result<Survey, StepError> {
-    let line = zoneadm::zone(programs, name)?
-        .ok_or_else(|| StepError::permanent(format!("zone '{name}' is not on this host")))?;
+    let line = zoneadm::zone(programs, name)?.ok_or_else(|| {
+        StepError::permanent(format!("zone '{name}' is not on this host")).coded(Code::Zone)
+    })?;
     if !matches!(line.state, ZoneState::Running | ZoneState::Installed) {
         let text = format!("zone '{name}' is {}: only a running or installed zone can be sent", line.state);
-        return Err(StepError::permanent(text));
+        return Err(StepError::permanent(text).coded(Code::Zone));
     }
     let config = programs.ok(&zonecfg::export_argv(name))?.stdout;
     let parsed = ZoneConfig::parse(&config).map_err(|why| {

@@ -6,6 +6,7 @@ use super::install::Target;
 use super::{Done, StepError};
 use crate::cmd::svcs::{self, MULTI_USER_SERVER, SvcState};
 use crate::cmd::zlogin;
+use crate::job::code::Code;
 use crate::job::event::Event;
 use crate::job::message::{Failure, Verdict};
 use crate::job::request::OnFailure;
@@ -37,7 +38,7 @@ pub fn verify(target: &Target<'_>, opened: &mut Option<Duration>, age: Duration)
 }
 
 fn ok(warning: Option<String>) -> Done {
-    let error = warning.map(|error| Failure { step: Install::Verify.word().to_owned(), error });
+    let error = warning.map(|error| Failure::new(Install::Verify.word(), Code::Other, error));
     Done::Event(Event::ResultOk { verdict: Box::new(Verdict { ok: true, error, ..Verdict::default() }) })
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::code::Reason;
 use super::message::{Failure, Handoff, Offer, Verdict};
 use super::name::{Bytes, DatasetName, Guid, HostName, JobId, NameError, SnapshotName};
 use super::request::Request;
@@ -76,7 +77,7 @@ pub enum Event {
         /// Which offer.
         serial: u32,
         /// Every reason.
-        reasons: Vec<String>,
+        reasons: Vec<Reason>,
     },
     /// The target said `later`.
     ToldLater {

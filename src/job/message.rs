@@ -3,7 +3,7 @@
 //! misplaced file is seen as such and waited out, never acted on.
 //!
 //! ```json
-//! {"v":1,"kind":"handoff","job":"dbbackup-20070518T033600Z-7f3a","digest":"…","body":{…}}
+//! {"v":2,"kind":"handoff","job":"dbbackup-20070518T033600Z-7f3a","digest":"…","body":{…}}
 //! ```
 //!
 //! An unknown version, kind or job is an error that names it. Bodies may get new fields in the same
@@ -14,13 +14,17 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::code::{Code, Reason};
 use super::name::{Bytes, DatasetName, Guid, HostName, JobId, SnapshotName};
 use super::request::Request;
 use super::survey::{Dataset, Survey};
 use crate::stream::PartDigest;
 
 /// The version of every message in this release.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+
+/// The version of part entries, which are not in an envelope.
+pub const ENTRY_VERSION: u32 = 1;
 
 /// No message is longer; a survey of some thousand datasets fits.
 pub const MAX_MESSAGE: u64 = 16 << 20;
@@ -191,7 +195,7 @@ pub enum Reply {
     /// Names and space are reserved.
     Accepted,
     /// Every reason at once.
-    Refused(Vec<String>),
+    Refused(Vec<Reason>),
     /// Nothing is wrong, but not now: ask again.
     Later(String),
 }
@@ -225,7 +229,7 @@ pub struct Entry {
 impl Entry {
     /// Whether its numbers can be true at all: a size within `part`, chunks that fit the digest.
     pub fn is_sound(&self, part: Bytes) -> bool {
-        self.v == VERSION
+        self.v == ENTRY_VERSION
             && self.digest.bytes > 0
             && self.digest.bytes <= part.0
             && (self.last || self.digest.bytes == part.0)
@@ -319,6 +323,16 @@ pub struct Failure {
     pub step: String,
     /// The reason, in words.
     pub error: String,
+    /// The reason, for programs.
+    #[serde(default)]
+    pub code: Code,
+}
+
+impl Failure {
+    /// A step that failed for this reason.
+    pub fn new(step: impl Into<String>, code: Code, error: impl Into<String>) -> Self {
+        Self { step: step.into(), error: error.into(), code }
+    }
 }
 
 /// Source to target: the result has been taken; nothing will be asked again.

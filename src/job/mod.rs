@@ -5,6 +5,7 @@
 //! [`Step`](step::Step) is due. That makes the protocol between two hosts something that a test can
 //! walk through state by state (`tests/model.rs`).
 
+pub mod code;
 pub mod event;
 pub mod fault;
 pub mod layout;

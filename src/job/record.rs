@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::code::{Code, Reason};
 use super::event::{Cause, Event};
 use super::message::{Failure, Handoff, Offer, Verdict};
 use super::name::{Bytes, DatasetName, Guid, HostName, JobId, SnapshotName, ZoneName};
@@ -96,7 +97,7 @@ pub struct Job {
     /// What went wrong first.
     pub failure: Option<Failure>,
     /// Why the target refused.
-    pub refusals: Vec<String>,
+    pub refusals: Vec<Reason>,
     /// Why the target said later.
     pub later: Option<String>,
     /// Target: the install steps that are done, with their notes.
@@ -320,11 +321,11 @@ impl Job {
             Event::TargetDeclaredGone { by } => {
                 self.declared_gone_by = Some(by.clone());
                 let error = format!("{by} declared {} gone", self.peer);
-                self.failure = Some(Failure { step: "await".into(), error });
+                self.failure = Some(Failure::new("await", Code::Other, error));
             }
             Event::RevokedSeen { by } => {
                 let error = format!("revoked on {} by {by}", self.peer);
-                self.failure = Some(Failure { step: "result".into(), error });
+                self.failure = Some(Failure::new("result", Code::Other, error));
             }
             Event::PutBack => self.times.up = Some(at),
             Event::Installed { step, note } => {

@@ -147,7 +147,7 @@ fn outcome(report: &Report) -> String {
         text.push_str(&format!(", at {}: {}", clean(&wrong.step), clean(&wrong.error)));
     }
     for refusal in &report.refusals {
-        text.push_str(&format!("\n  {}", clean(refusal)));
+        text.push_str(&format!("\n  {}", clean(&refusal.text)));
     }
     let peer = if report.role == Some("target") { &report.from } else { &report.to };
     if report.place == Place::Active.folder()
@@ -203,7 +203,8 @@ impl Screen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::report::Wrong;
+    use crate::job::code::Code;
+    use crate::job::message::Failure;
     use crate::job::name::Bytes;
     use crate::job::status::ImageStatus;
 
@@ -236,7 +237,7 @@ mod tests {
     fn the_outcome_says_what_counts() {
         let failed = Report {
             outage_seconds: Some(90),
-            failure: Some(Wrong { step: "attach".into(), error: "no\n".into() }),
+            failure: Some(Failure::new("attach", Code::Command, "no\n")),
             ..report("failed", Some("failed"))
         };
         assert_eq!(outcome(&failed), "j: failed, outage 1m30s, at attach: no\\n");

@@ -4,6 +4,7 @@ use chrono::Utc;
 
 use super::Engine;
 use crate::daemon::{perform, words};
+use crate::job::code::Code;
 use crate::job::event::{Cause, Event};
 use crate::job::message::Failure;
 use crate::job::phase::Phase;
@@ -19,7 +20,7 @@ impl Engine {
             Some(error) => format!("{text}; last: {error}"),
             None => text,
         };
-        let failure = Failure { step: self.job.phase.next().word().to_owned(), error };
+        let failure = Failure::new(self.job.phase.next().word(), Code::Other, error);
         self.record(Event::TurnedBack { cause: Cause::Failed, failure });
         true
     }
@@ -69,7 +70,7 @@ impl Engine {
             );
             Event::TurnedBack {
                 cause: Cause::Cancelled,
-                failure: Failure { step: step.word().to_owned(), error },
+                failure: Failure::new(step.word(), Code::Other, error),
             }
         };
         match ask.verb.as_str() {

@@ -269,7 +269,7 @@ impl Engine {
         self.error = Some(text.clone());
         match decide(self.job.phase, error.kind, self.failures) {
             Decision::TurnBack => {
-                let failure = Failure { step: step.word().to_owned(), error: text };
+                let failure = Failure::new(step.word(), error.code, text);
                 self.record(Event::TurnedBack { cause: Cause::Failed, failure });
             }
             Decision::Again(pause) => {

@@ -20,6 +20,7 @@ use super::text::{listed, shown};
 use super::{brand, edits, network};
 use crate::cmd::zonecfg::ZoneConfig;
 use crate::config::Accept;
+use crate::job::code::{Code, Reason};
 use crate::job::layout::Layout;
 use crate::job::name::DatasetName;
 
@@ -30,15 +31,19 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
     let mut config = match ZoneConfig::parse(&check.offer.survey.zone.config) {
         Ok(config) => config,
         Err(why) => {
-            judgement.refuse(format!("zone '{zone}' has a configuration that can't be read: {why}"));
+            judgement.refuse(
+                Code::Configuration,
+                format!("zone '{zone}' has a configuration that can't be read: {why}"),
+            );
             return;
         }
     };
     if config.brand() != check.offer.survey.zone.brand {
         let (said, configured) = (shown(&check.offer.survey.zone.brand), shown(config.brand()));
-        judgement.refuse(format!(
-            "zone '{zone}' is said to have brand '{said}' and is configured with '{configured}'"
-        ));
+        judgement.refuse(
+            Code::Configuration,
+            format!("zone '{zone}' is said to have brand '{said}' and is configured with '{configured}'"),
+        );
     }
     let offered: Vec<DatasetName> = match check.layout {
         Ok(layout) => {
@@ -47,20 +52,25 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
         }
         Err(_) => check.offer.survey.datasets.iter().map(|dataset| dataset.name.clone()).collect(),
     };
-    judgement.refusals.extend(edits::apply(&mut config, &check.offer.request.target.zonecfg));
+    for why in edits::apply(&mut config, &check.offer.request.target.zonecfg) {
+        judgement.refuse(Code::Configuration, why);
+    }
     let refusals = refusals(&config, check.accept, &offered);
-    judgement.refusals.extend(refusals.iter().map(|why| format!("zone '{zone}' {why}")));
+    for Reason { code, text } in refusals {
+        judgement.refuse(code, format!("zone '{zone}' {text}"));
+    }
     findings(&config, judgement);
 }
 
 /// Why a zone with this configuration must not be attached on this host. `offered` are the zone's datasets, by the names
 /// that the configuration has for them.
-pub fn judge_config(config: &ZoneConfig, accept: &Accept, offered: &[DatasetName]) -> Vec<String> {
-    refusals(config, accept, offered).iter().map(|why| format!("the zone {why}")).collect()
+pub fn judge_config(config: &ZoneConfig, accept: &Accept, offered: &[DatasetName]) -> Vec<Reason> {
+    let refusals = refusals(config, accept, offered).into_iter();
+    refusals.map(|Reason { code, text }| Reason::new(code, format!("the zone {text}"))).collect()
 }
 
 /// The reasons, as fragments that go behind `zone 'x'`.
-fn refusals(config: &ZoneConfig, accept: &Accept, offered: &[DatasetName]) -> Vec<String> {
+fn refusals(config: &ZoneConfig, accept: &Accept, offered: &[DatasetName]) -> Vec<Reason> {
     let offered = offered.iter().map(DatasetName::as_str).collect();
     let judge = Judge { accept, offered, brand: config.brand() };
     let mut refusals: Vec<String> = Vec::new();
@@ -73,8 +83,10 @@ fn refusals(config: &ZoneConfig, accept: &Accept, offered: &[DatasetName]) -> Ve
     let globals = config.globals.iter().filter(|(name, _)| *name != "limitpriv");
     refusals.extend(globals.filter_map(|(name, value)| judge.global(name, value)));
     refusals.extend(config.resources.iter().filter_map(|resource| judge.resource(resource)));
-    refusals.extend(network::refusals(config, accept));
-    refusals
+    let mut reasons: Vec<_> = refusals.into_iter().map(|why| Reason::new(Code::Configuration, why)).collect();
+    let networks = network::refusals(config, accept);
+    reasons.extend(networks.into_iter().map(|why| Reason::new(Code::Network, why)));
+    reasons
 }
 
 /// Gives the zone's datasets their names on the target.

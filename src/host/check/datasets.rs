@@ -4,6 +4,7 @@ use super::input::Check;
 use super::judgement::Judgement;
 use super::text::shown;
 use crate::host::features;
+use crate::job::code::Code;
 use crate::job::layout::Layout;
 use crate::job::survey::Kind;
 
@@ -15,7 +16,7 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
     kinds(check, judgement);
     match check.layout {
         Ok(layout) => lengths(check, layout, judgement),
-        Err(faults) => judgement.refusals.extend_from_slice(faults),
+        Err(faults) => faults.iter().for_each(|why| judgement.refuse(Code::Place, why)),
     }
 }
 
@@ -26,26 +27,34 @@ fn kinds(check: &Check<'_>, judgement: &mut Judgement) {
     for dataset in &check.offer.survey.datasets {
         let name = &dataset.name;
         if dataset.kind == Kind::Volume {
-            judgement
-                .refuse(format!("dataset '{name}' is a volume; volumes are not carried in this version"));
+            judgement.refuse(
+                Code::Dataset,
+                format!("dataset '{name}' is a volume; volumes are not carried in this version"),
+            );
             continue;
         }
         let version = dataset.version.unwrap_or_default();
         if version > newest {
-            judgement.refuse(format!(
-                "dataset '{name}' has filesystem version {version}, the target's ZFS takes up to {newest}"
-            ));
+            judgement.refuse(
+                Code::Dataset,
+                format!(
+                    "dataset '{name}' has filesystem version {version}, the target's ZFS takes up to {newest}"
+                ),
+            );
         } else if !taken.contains(features::sent(dataset)) {
-            judgement.refuse(format!(
+            judgement.refuse(Code::Dataset, format!(
                 "dataset '{name}' makes streams with the feature {}, which the target's ZFS is not known to take",
                 features::sent(dataset).without(taken)
             ));
         }
         if let Some(cipher) = dataset.value("encryption").filter(|value| !matches!(*value, "off" | "-")) {
-            judgement.refuse(format!(
-                "dataset '{name}' is encrypted ({}); encrypted datasets are not carried in this version",
-                shown(cipher)
-            ));
+            judgement.refuse(
+                Code::Dataset,
+                format!(
+                    "dataset '{name}' is encrypted ({}); encrypted datasets are not carried in this version",
+                    shown(cipher)
+                ),
+            );
         }
         highest = highest.max(version);
     }
@@ -60,7 +69,7 @@ fn lengths(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
         for name in [&placed.target, &placed.quarantine] {
             let length = name.at(snapshot).len();
             if length > LONGEST {
-                judgement.refuse(format!(
+                judgement.refuse(Code::Dataset, format!(
                     "snapshot '{}' would have a name of {length} bytes on the target, ZFS takes {LONGEST}; \
                      see [target.datasets] and snapshot",
                     name.at(snapshot)

@@ -223,7 +223,7 @@ mod tests {
             let refusals = edited(commands).judge().refusals;
             assert_eq!(refusals.len(), 1, "{refusals:?}");
             assert!(
-                refusals[0].contains(why) && refusals[0].starts_with("[target.zonecfg] '"),
+                refusals[0].text.contains(why) && refusals[0].text.starts_with("[target.zonecfg] '"),
                 "{refusals:?}"
             );
         }

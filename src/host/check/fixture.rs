@@ -7,6 +7,7 @@ use super::zonepath::ZonepathState;
 use super::{Check, Judgement, Reserved, ScratchRoom, World, judge};
 use crate::cmd::zoneadm::{ZoneLine, ZoneList, ZoneState};
 use crate::config::Accept;
+use crate::job::code::Reason;
 use crate::job::layout::Layout;
 use crate::job::message::Offer;
 use crate::job::name::{Bytes, DatasetName, Guid, HostName, JobId, SnapshotName, ZoneName};
@@ -81,7 +82,7 @@ impl Case {
 
     /// The reasons, a line each; empty when the zone may come.
     pub fn refusals(&self) -> String {
-        self.judge().refusals.join("\n")
+        Reason::texts(&self.judge().refusals).join("\n")
     }
 
     pub fn findings(&self) -> String {

@@ -1,5 +1,6 @@
 //! The answer to an offer, with its reasons.
 
+use crate::job::code::{Code, Reason};
 use crate::job::message::Reply;
 
 /// More reasons than this are counted, not listed: the answer is read by a person.
@@ -9,7 +10,7 @@ pub(super) const MOST: usize = 100;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Judgement {
     /// Why the zone can't come. Empty: it can.
-    pub refusals: Vec<String>,
+    pub refusals: Vec<Reason>,
     /// Why it can't come just now; it will pass by itself.
     pub later: Vec<String>,
     /// What was looked at, the good news too: for `plan`.
@@ -17,6 +18,12 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// Of an offer with these faults, or none.
+    pub fn of_faults(faults: Vec<String>) -> Self {
+        let refusals = faults.into_iter().map(|why| Reason::new(Code::Offer, why)).collect();
+        Self { refusals, ..Self::default() }
+    }
+
     /// The answer to send.
     pub fn reply(&self) -> Reply {
         if !self.refusals.is_empty() {
@@ -25,8 +32,8 @@ impl Judgement {
         if self.later.is_empty() { Reply::Accepted } else { Reply::Later(self.later.join("; ")) }
     }
 
-    pub(super) fn refuse(&mut self, why: impl Into<String>) {
-        self.refusals.push(why.into());
+    pub(super) fn refuse(&mut self, code: Code, why: impl Into<String>) {
+        self.refusals.push(Reason::new(code, why));
     }
 
     pub(super) fn note(&mut self, what: impl Into<String>) {
@@ -35,15 +42,15 @@ impl Judgement {
 
     /// Bounds what is listed.
     pub(super) fn bound(&mut self) {
-        bound(&mut self.refusals);
-        bound(&mut self.findings);
+        bound(&mut self.refusals, |text| Reason::new(Code::Other, text));
+        bound(&mut self.findings, |text| text);
     }
 }
 
-fn bound(lines: &mut Vec<String>) {
+fn bound<T>(lines: &mut Vec<T>, last: impl FnOnce(String) -> T) {
     if lines.len() > MOST {
         let more = lines.len() - MOST;
         lines.truncate(MOST);
-        lines.push(format!("and {more} more"));
+        lines.push(last(format!("and {more} more")));
     }
 }

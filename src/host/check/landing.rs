@@ -8,6 +8,7 @@ use super::judgement::Judgement;
 use super::text::{listed, shown};
 use super::zonepath::ZonepathState;
 use crate::cmd::zoneadm::ZoneState;
+use crate::job::code::Code;
 use crate::job::path;
 
 /// Judges name, zonepath and route.
@@ -15,16 +16,17 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
     name(check, judgement);
     match path::zonepath(zonepath(check.offer)) {
         Ok(zonepath) => place(check, &zonepath, judgement),
-        Err(why) => judgement.refuse(format!("zonepath {why}")),
+        Err(why) => judgement.refuse(Code::Zonepath, format!("zonepath {why}")),
     }
     if let Some(route) = &check.offer.request.target.route {
         let said = format!("a default route by {} on {}", route.gateway(), route.interface());
         if check.accept.route {
             judgement.note(format!("the request sets {said}"));
         } else {
-            judgement.refuse(format!(
-                "the request sets {said}, which the target does not accept; take [target.route] out"
-            ));
+            judgement.refuse(
+                Code::Route,
+                format!("the request sets {said}, which the target does not accept; take [target.route] out"),
+            );
         }
     }
 }
@@ -33,22 +35,25 @@ fn name(check: &Check<'_>, judgement: &mut Judgement) {
     let zone = &check.offer.request.zone;
     let zones = &check.world.zones;
     match zones.find(zone.as_str()).map(|line| line.state) {
-        Some(ZoneState::Configured) => judgement.refuse(format!(
-            "zone '{zone}' is configured on the target; if an earlier migration took it away from there, \
+        Some(ZoneState::Configured) => judgement.refuse(
+            Code::Zone,
+            format!(
+                "zone '{zone}' is configured on the target; if an earlier migration took it away from there, \
              `zmigrate finish JOB` there removes what it left, else `zonecfg -z {zone} delete`"
-        )),
-        Some(state) => judgement.refuse(format!("zone '{zone}' exists on the target ({state})")),
+            ),
+        ),
+        Some(state) => judgement.refuse(Code::Zone, format!("zone '{zone}' exists on the target ({state})")),
         None => {}
     }
     if !zones.is_complete() {
         let complaint = zones.complaints.trim().lines().next().unwrap_or_default();
-        judgement.refuse(format!(
+        judgement.refuse(Code::Zone, format!(
             "zoneadm on the target could not tell all of its zones, so '{zone}' may be taken: {}; mend that zone first",
             shown(complaint)
         ));
     }
     if let Some(other) = check.reserved.iter().find(|other| other.zone == *zone) {
-        judgement.refuse(format!("zone '{zone}' is coming to the target by job {}", other.job));
+        judgement.refuse(Code::Zone, format!("zone '{zone}' is coming to the target by job {}", other.job));
     }
 }
 
@@ -56,11 +61,14 @@ fn place(check: &Check<'_>, zonepath: &str, judgement: &mut Judgement) {
     let zone = &check.offer.request.zone;
     let accept = check.accept;
     if !accept.zonepaths.iter().any(|top| zonepath != top && path::is_within(zonepath, top)) {
-        judgement.refuse(format!(
-            "zonepath {} is outside of what the target accepts ({}); see [target] zonepath",
-            shown(zonepath),
-            listed(&accept.zonepaths)
-        ));
+        judgement.refuse(
+            Code::Zonepath,
+            format!(
+                "zonepath {} is outside of what the target accepts ({}); see [target] zonepath",
+                shown(zonepath),
+                listed(&accept.zonepaths)
+            ),
+        );
         // Whatever else is there is not for this peer to know.
         return;
     }
@@ -73,25 +81,32 @@ fn place(check: &Check<'_>, zonepath: &str, judgement: &mut Judgement) {
     {
         if overlap(Path::new(zonepath), &other.zonepath) {
             let theirs = shown(&other.zonepath.to_string_lossy());
-            judgement.refuse(format!(
-                "zonepath {zonepath} overlaps with that of zone '{}' on the target, {theirs}",
-                shown(&other.name)
-            ));
+            judgement.refuse(
+                Code::Zonepath,
+                format!(
+                    "zonepath {zonepath} overlaps with that of zone '{}' on the target, {theirs}",
+                    shown(&other.name)
+                ),
+            );
         }
     }
     for other in check.reserved.iter().filter(|other| other.zone != *zone) {
         if overlap(Path::new(zonepath), Path::new(&other.zonepath)) {
-            judgement.refuse(format!(
-                "zonepath {zonepath} overlaps with {}, where job {} lands",
-                other.zonepath, other.job
-            ));
+            judgement.refuse(
+                Code::Zonepath,
+                format!(
+                    "zonepath {zonepath} overlaps with {}, where job {} lands",
+                    other.zonepath, other.job
+                ),
+            );
         }
     }
     let mut foreign = check.world.datasets.iter().filter(|(name, _)| !check.world.is_own(name));
     if let Some((name, at)) = foreign.find(|(_, at)| path::is_within(at, zonepath)) {
-        judgement.refuse(format!(
-            "zonepath {zonepath} is in use: dataset '{name}' has the mountpoint {at} on the target"
-        ));
+        judgement.refuse(
+            Code::Zonepath,
+            format!("zonepath {zonepath} is in use: dataset '{name}' has the mountpoint {at} on the target"),
+        );
     }
     let why = match &check.world.zonepath {
         ZonepathState::Absent | ZonepathState::Empty => None,
@@ -103,7 +118,7 @@ fn place(check: &Check<'_>, zonepath: &str, judgement: &mut Judgement) {
         )),
     };
     if let Some(why) = why {
-        judgement.refuse(format!("zonepath {zonepath} on the target {why}"));
+        judgement.refuse(Code::Zonepath, format!("zonepath {zonepath} on the target {why}"));
     }
     parent(check, zonepath, judgement);
 }
@@ -118,12 +133,12 @@ fn parent(check: &Check<'_>, zonepath: &str, judgement: &mut Judgement) {
     let above =
         zonepath.rsplit_once('/').map_or("/", |(above, _)| if above.is_empty() { "/" } else { above });
     match check.world.datasets.iter().find(|(_, mountpoint)| *mountpoint == above) {
-        None => judgement.refuse(format!(
+        None => judgement.refuse(Code::Zonepath, format!(
             "zonepath {zonepath}: brand '{}' wants its parent directory {above} to be a dataset's mountpoint on the target; \
              make one, or see [target] zonepath",
             shown(brand)
         )),
-        Some((dataset, _)) if dataset.as_str().split('/').nth(1) == Some("ROOT") => judgement.refuse(format!(
+        Some((dataset, _)) if dataset.as_str().split('/').nth(1) == Some("ROOT") => judgement.refuse(Code::Zonepath, format!(
             "zonepath {zonepath}: its parent directory is in the boot environment '{dataset}', where brand '{}' can't be; \
              see [target] zonepath",
             shown(brand)

@@ -10,6 +10,7 @@ use super::input::Check;
 use super::judgement::Judgement;
 use super::text::shown;
 use crate::host::os::{Comparison, compare, updated_by};
+use crate::job::code::Code;
 use crate::job::request::Attach;
 
 /// Judges brand, level and `attach`.
@@ -19,21 +20,28 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
     let attach = check.offer.request.target.attach;
     if !brand::is_carried(kind) {
         let instead = brand::instead(kind);
-        judgement.refuse(format!(
-            "zone '{zone}' has brand '{}', which is not carried in this version; {instead}",
-            shown(kind)
-        ));
+        judgement.refuse(
+            Code::Brand,
+            format!(
+                "zone '{zone}' has brand '{}', which is not carried in this version; {instead}",
+                shown(kind)
+            ),
+        );
         return;
     }
     if attach == Attach::Force && brand::has_boot_environments(kind) {
-        judgement.refuse(format!(
-            "zone '{zone}' of brand '{kind}' can't boot after a forced attach; write attach = \"update\""
-        ));
+        judgement.refuse(
+            Code::Brand,
+            format!(
+                "zone '{zone}' of brand '{kind}' can't boot after a forced attach; write attach = \"update\""
+            ),
+        );
     }
     if attach == Attach::UpdateAll && !brand::takes_update_all(kind) {
-        judgement.refuse(format!(
-            "zone '{zone}' of brand '{kind}': its attach has no -U; write attach = \"update\""
-        ));
+        judgement.refuse(
+            Code::Brand,
+            format!("zone '{zone}' of brand '{kind}': its attach has no -U; write attach = \"update\""),
+        );
     }
     level(check, judgement);
 }
@@ -62,9 +70,9 @@ fn level(check: &Check<'_>, judgement: &mut Judgement) {
                 os.system, os.release, os.version, os.processor
             ));
         }
-        Comparison::Different(why) => judgement.refuse(format!("zone '{zone}' can't run on the target: {why}")),
+        Comparison::Different(why) => judgement.refuse(Code::Level, format!("zone '{zone}' can't run on the target: {why}")),
         Comparison::TargetOlder(why) if forced => judgement.note(warn(&format!("the target is older: {why}"))),
-        Comparison::TargetOlder(why) => judgement.refuse(format!(
+        Comparison::TargetOlder(why) => judgement.refuse(Code::Level, format!(
             "the target is older than the source and behind it: {why}; no attach brings a zone back to an older level: \
              bring the target to the source's first, by {by}, or send the zone to another host"
         )),
@@ -76,11 +84,11 @@ fn level(check: &Check<'_>, judgement: &mut Judgement) {
             Some(does) if updated => {
                 judgement.note(format!("the target is newer, the zone is updated at its attach: {why}; {does}"));
             }
-            Some(does) => judgement.refuse(format!(
+            Some(does) => judgement.refuse(Code::Level, format!(
                 "the target is newer than the source, which is behind: {why}; write attach = \"update\" to update the zone at its \
                  attach ({does}), or bring the source to the target's level first, by {by}"
             )),
-            None => judgement.refuse(format!(
+            None => judgement.refuse(Code::Level, format!(
                 "the target is newer than the source, which is behind: {why}; attach = \"update\" does nothing for a zone of brand \
                  '{kind}': bring the source to the target's level first, by {by}"
             )),
@@ -89,7 +97,7 @@ fn level(check: &Check<'_>, judgement: &mut Judgement) {
         Comparison::Unordered(why) if updated => {
             judgement.note(format!("the levels differ, the zone is updated at its attach: {why}"));
         }
-        Comparison::Unordered(why) => judgement.refuse(format!(
+        Comparison::Unordered(why) => judgement.refuse(Code::Level, format!(
             "the hosts' patch levels differ, and nothing tells which side is behind: {why}; bring them to one level, or write \
              attach = \"update\""
         )),

@@ -6,6 +6,7 @@ use super::input::Check;
 use super::judgement::Judgement;
 use super::text::listed;
 use crate::host::claim::{self, Claim};
+use crate::job::code::Code;
 use crate::job::layout::{Layout, Placed};
 use crate::job::name::{DatasetName, JobId};
 
@@ -25,25 +26,26 @@ fn landing(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
     for root in layout.roots() {
         let Placed { source, target, quarantine, .. } = root;
         if !inside(target) {
-            judgement.refuse(format!(
+            judgement.refuse(Code::Place, format!(
                 "dataset '{source}' lands at '{target}', outside of what the target accepts ({}); see [target.datasets]",
                 listed(&accept.datasets)
             ));
             continue;
         }
         if layout.holders.iter().filter_map(DatasetName::parent).any(|top| target.is_within(&top)) {
-            judgement.refuse(format!(
-                "dataset '{source}' lands at '{target}', in the quarantine; see [target.datasets]"
-            ));
+            judgement.refuse(
+                Code::Place,
+                format!("dataset '{source}' lands at '{target}', in the quarantine; see [target.datasets]"),
+            );
         }
         let parent = target.parent().filter(|parent| !ours.contains(parent));
         if let Some(parent) = parent.filter(|parent| !check.world.datasets.contains_key(parent)) {
-            judgement.refuse(format!(
+            judgement.refuse(Code::Place, format!(
                 "dataset '{source}' lands at '{target}', but '{parent}' does not exist on the target; make it, or see [target.datasets]"
             ));
         }
         if quarantine.pool() != target.pool() {
-            judgement.refuse(format!(
+            judgement.refuse(Code::Place, format!(
                 "dataset '{source}' would be received in pool '{}' and can't be renamed into '{target}' from there; \
                  mend the quarantine in the target's [accept.{}]",
                 quarantine.pool(),
@@ -53,11 +55,14 @@ fn landing(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
         judgement.note(format!("dataset '{source}' lands at '{target}', with what comes along below it"));
     }
     for holder in layout.holders.iter().filter(|holder| !inside(holder)) {
-        judgement.refuse(format!(
-            "quarantine '{holder}' is outside of what the target accepts ({}); mend its [accept.{}]",
-            listed(&accept.datasets),
-            check.offer.from
-        ));
+        judgement.refuse(
+            Code::Place,
+            format!(
+                "quarantine '{holder}' is outside of what the target accepts ({}); mend its [accept.{}]",
+                listed(&accept.datasets),
+                check.offer.from
+            ),
+        );
     }
 }
 
@@ -73,7 +78,7 @@ fn in_the_way(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
             // Said for the one above.
             continue;
         }
-        judgement.refuse(if was_here {
+        judgement.refuse(Code::Place, if was_here {
             format!(
                 "dataset '{target}' is in the way on the target; it may be what an earlier migration of zone '{zone}' left, \
                  which `zmigrate finish JOB` there removes"
@@ -83,7 +88,7 @@ fn in_the_way(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
         });
     }
     for holder in layout.holders.iter().filter(|holder| exists(holder)) {
-        judgement.refuse(format!(
+        judgement.refuse(Code::Place, format!(
             "dataset '{holder}' is in the way on the target and does not carry this job's mark; rename or destroy it by hand"
         ));
     }
@@ -98,7 +103,7 @@ fn claimed(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
             continue;
         }
         if let Some(Claim { zone: other, dataset }) = claim::of_another(&check.world.claims, zone, name) {
-            judgement.refuse(format!(
+            judgement.refuse(Code::Place, format!(
                 "dataset '{name}' would land in the tree of zone '{other}' on the target, which has '{dataset}'; \
                  see [target.datasets]"
             ));
@@ -123,7 +128,8 @@ fn reserved(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
         let within = std::iter::successors(Some(name.clone()), DatasetName::parent);
         let other = within.filter_map(|name| taken.get(&name)).next().or_else(|| above.get(name));
         if let Some(other) = other {
-            judgement.refuse(format!("dataset '{name}' is reserved on the target by job {other}"));
+            judgement
+                .refuse(Code::Place, format!("dataset '{name}' is reserved on the target by job {other}"));
         }
     }
 }
@@ -173,7 +179,7 @@ mod tests {
         }
         let refusals = case.judge().refusals;
         assert_eq!(refusals.len(), 1, "{refusals:?}");
-        assert!(refusals[0].contains("rename it there"));
+        assert!(refusals[0].text.contains("rename it there"));
         case.world.zones.zones.push(zone_line("dbbackup", ZoneState::Configured, ""));
         assert!(
             case.refusals()

@@ -9,6 +9,7 @@ use super::input::{Check, zonepath};
 use super::judgement::Judgement;
 use super::text::{listed, shown};
 use crate::cmd::zfs::property;
+use crate::job::code::Code;
 use crate::job::name::{Bytes, DatasetName};
 use crate::job::path;
 use crate::job::request::Properties;
@@ -21,7 +22,7 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
     let overrides = &check.offer.request.target.properties;
     let refusals =
         judge_properties(&survey.datasets, overrides, &survey.zone.zonepath, zonepath(check.offer));
-    judgement.refusals.extend(refusals);
+    refusals.into_iter().for_each(|why| judgement.refuse(Code::Property, why));
     requested(check, judgement);
     left_behind(check, judgement);
 }
@@ -125,20 +126,21 @@ fn requested(check: &Check<'_>, judgement: &mut Judgement) {
     let datasets: BTreeMap<_, _> = check.offer.survey.datasets.iter().map(|d| (&d.name, d)).collect();
     for (name, wanted) in &check.offer.request.target.properties {
         let Some(dataset) = datasets.get(name) else {
-            judgement.refuse(format!(
-                "[target.properties] names dataset '{name}', which is not one of the zone's"
-            ));
+            judgement.refuse(
+                Code::Property,
+                format!("[target.properties] names dataset '{name}', which is not one of the zone's"),
+            );
             continue;
         };
         for (property, value) in wanted {
             if !is_known(check, property) {
-                judgement.refuse(format!(
+                judgement.refuse(Code::Property, format!(
                     "[target.properties] sets '{property}' of dataset '{name}', which the target's ZFS does not know"
                 ));
             }
             let limit = matches!(property.as_str(), "quota" | "refquota").then(|| size(value)).flatten();
             if let Some(limit) = limit.filter(|limit| limit.0 > 0 && *limit < dataset.referenced) {
-                judgement.refuse(format!(
+                judgement.refuse(Code::Property, format!(
                     "[target.properties] sets a {property} of {limit} for dataset '{name}', which refers to {}",
                     dataset.referenced
                 ));

@@ -3,6 +3,7 @@
 use super::input::Check;
 use super::judgement::Judgement;
 use crate::host::StepError;
+use crate::job::code::Code;
 use crate::job::name::Bytes;
 use crate::job::survey::Dataset;
 
@@ -44,13 +45,11 @@ pub fn staged(room: &ScratchRoom, datasets: &[Dataset], part: Bytes) -> Result<(
         format!("{dir} here has {free} {what}, the largest image of the zone and two parts need {need}")
     };
     if need > room.share {
-        return Err(StepError::permanent(text(
-            "for a job that sends ([scratch] max, by [jobs] parallel)",
-            room.share,
-        )));
+        let text = text("for a job that sends ([scratch] max, by [jobs] parallel)", room.share);
+        return Err(StepError::permanent(text).coded(Code::Space));
     }
     if need > room.free_on_disk {
-        return Err(StepError::transient(text("free", room.free_on_disk)));
+        return Err(StepError::transient(text("free", room.free_on_disk)).coded(Code::Space));
     }
     Ok(())
 }
@@ -67,7 +66,7 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
     ] {
         let free = Bytes(all.0.saturating_sub(held.0));
         if need > all {
-            judgement.refuse(format!("{what} {all} free, the images need {need}"));
+            judgement.refuse(Code::Space, format!("{what} {all} free, the images need {need}"));
         } else if need > free {
             // It will be free again when the others have ended.
             judgement

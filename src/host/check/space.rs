@@ -6,6 +6,7 @@ use super::input::{Check, Reserved, zonepath};
 use super::judgement::Judgement;
 use super::properties::size;
 use super::scratch::scratch_need;
+use crate::job::code::Code;
 use crate::job::layout::Layout;
 use crate::job::message::Offer;
 use crate::job::name::{Bytes, DatasetName, JobId};
@@ -102,7 +103,7 @@ fn pools(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
             "dataset '{place}' on the target has {room} available{also}, the zone's datasets need {need}"
         );
         if need > room {
-            judgement.refuse(format!("{said}; make room, or see [target.datasets]"));
+            judgement.refuse(Code::Space, format!("{said}; make room, or see [target.datasets]"));
         } else {
             judgement.note(said);
         }

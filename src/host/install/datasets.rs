@@ -8,6 +8,7 @@ use crate::cmd::zfs::property::{Turn, is_carried};
 use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::host::properties::{Now, Set, Wanted};
 use crate::host::{Done, StepError, link, quarantine};
+use crate::job::code::Code;
 use crate::job::name::DatasetName;
 use crate::job::step::Install;
 
@@ -169,7 +170,8 @@ impl Target<'_> {
                 return Err(StepError::permanent(format!(
                     "'{dataset}' is not mounted at {mountpoint}: {} is a symbolic link",
                     link.display()
-                )));
+                ))
+                .coded(Code::Link));
             }
             match Zfs::new(self.programs).run(&argv::mount(dataset)) {
                 Err(error) if Fault::of_error(&error) == Fault::Mounted => {}

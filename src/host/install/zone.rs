@@ -7,6 +7,7 @@ use super::{Target, done};
 use crate::cmd::zoneadm::{ZoneFault, ZoneState};
 use crate::cmd::zonecfg::{self, Script, ZoneConfig};
 use crate::host::{Done, StepError, attach, check, link, source};
+use crate::job::code::Code;
 use crate::job::event::Event;
 use crate::job::name::DatasetName;
 use crate::job::retry::ErrorKind;
@@ -54,7 +55,7 @@ impl Target<'_> {
         let names: Vec<DatasetName> = self.layout.datasets.iter().map(|d| d.target.clone()).collect();
         let faults = check::judge_config(&configured, self.accept, &names);
         if !faults.is_empty() {
-            return Err(StepError::permanent(faults.join("; ")));
+            return Err(StepError::refused(&faults));
         }
         Ok(done(Install::Configure))
     }
@@ -157,7 +158,8 @@ impl Target<'_> {
              replace the links on the source",
             self.job.zone(),
             found.join("; ")
-        )))
+        ))
+        .coded(Code::Link))
     }
 
     /// `zoneadm boot`, if the zone is to run.

@@ -308,7 +308,7 @@ impl Receive<'_> {
 fn placeholder(job: &Job, image: &Image<'_>, guid: Guid, attempt: u32) -> Entry {
     let digest = crate::stream::PartHasher::new().finish();
     Entry {
-        v: crate::job::message::VERSION,
+        v: crate::job::message::ENTRY_VERSION,
         dataset: image.placed.source.clone(),
         snapshot: job.snapshot.clone(),
         from: None,

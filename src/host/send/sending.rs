@@ -10,7 +10,7 @@ use super::{Image, News, Send};
 use crate::cmd::zfs::Zfs;
 use crate::host::StepError;
 use crate::host::stage::Parts;
-use crate::job::message::{Entry, VERSION};
+use crate::job::message::{ENTRY_VERSION, Entry};
 use crate::job::name::Bytes;
 use crate::process::Killer;
 
@@ -180,7 +180,7 @@ impl<'a> Sending<'a> {
                 send.live.sent(image.index, Bytes(0), true);
             }
             let entry = Entry {
-                v: VERSION,
+                v: ENTRY_VERSION,
                 dataset: image.dataset.clone(),
                 snapshot: send.job.snapshot.clone(),
                 from: None,

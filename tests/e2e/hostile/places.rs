@@ -193,6 +193,11 @@ fn a_route_in_the_global_zone_needs_the_targets_word() {
     );
     before.assert_at_home(&lab.source);
     assert_eq!(lab.target.datasets(), theirs);
+    for host in lab.hosts() {
+        let job = host.jobs("failed").remove(0);
+        let status = host.ask(&["status", &job, "--json"]);
+        assert!(status.contains("\"code\": \"network\""), "{status}");
+    }
 
     lab.target.configure("zonepaths =", "defrouters = [\"192.0.2.1\"]\nlinks = [\"nge0\"]\nzonepaths =");
     lab.target.refresh();
