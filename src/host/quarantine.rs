@@ -242,48 +242,58 @@ impl<'a> Writing<'a> {
     }
 }
 
-/// What a receive that did not bring its snapshot means.
-pub fn broken(
-    programs: &Programs,
-    layout: &Layout,
-    place: &DatasetName,
-    stem: &str,
-    stderr: &str,
-) -> StepError {
-    let said = stderr.trim().replace('\n', " ");
-    let said: String = said.chars().take(300).flat_map(char::escape_debug).collect();
-    let text = format!("zfs receive of {stem}: {said}");
-    match Fault::of(stderr) {
-        Fault::NoSpace => {
-            let holder = layout.holders.iter().find(|holder| place.is_within(holder));
-            match holder.and_then(|holder| full(&Zfs::new(programs), holder)) {
-                Some(why) => StepError::permanent(format!("{text}; {why}")).coded(Code::Excess),
-                None => StepError::transient(text).coded(Code::Space),
-            }
-        }
-        Fault::StreamUnsupported
-        | Fault::Permission
-        | Fault::NoSuchPool
-        | Fault::BadProperty
-        | Fault::Usage => StepError::permanent(text),
-        _ => StepError::transient(text),
-    }
+/// A receive that did not bring its snapshot.
+pub struct Broken<'a> {
+    /// Where everything goes.
+    pub layout: &'a Layout,
+    /// What was received.
+    pub place: &'a DatasetName,
+    /// Its image.
+    pub stem: &'a str,
+    /// Bytes of the stream that were fed.
+    pub fed: u64,
 }
 
-/// Why the space ran out, if it was the holder's quota: less is left in it than in the pool around it.
-fn full(zfs: &Zfs<'_>, holder: &DatasetName) -> Option<String> {
-    let top = holder.parent()?;
-    let lines = zfs.properties(&[QUOTA, "used", "available"], &[holder, &top]).ok()?;
-    let value = |name: &DatasetName, property: &str| -> Option<u64> {
-        lines.iter().find(|line| line.name == name.as_str() && line.property == property)?.value.parse().ok()
-    };
-    let (quota, used, around) = (value(holder, QUOTA)?, value(holder, "used")?, value(&top, "available")?);
-    (quota > 0 && quota.saturating_sub(used) < around).then(|| {
-        format!(
-            "more arrived than the source offered: '{holder}' has a quota of {}, {FACTOR} times what was offered and some more",
-            Bytes(quota)
-        )
-    })
+impl Broken<'_> {
+    /// What `zfs` said, and whether another try can help.
+    pub fn means(&self, programs: &Programs, stderr: &str) -> StepError {
+        let said = stderr.trim().replace('\n', " ");
+        let said: String = said.chars().take(300).flat_map(char::escape_debug).collect();
+        let text = format!("zfs receive of {}: {said}", self.stem);
+        match Fault::of(stderr) {
+            Fault::NoSpace => match self.excess(&Zfs::new(programs)) {
+                Some(why) => StepError::permanent(format!("{text}; {why}")).coded(Code::Excess),
+                None => StepError::transient(text).coded(Code::Space),
+            },
+            Fault::StreamUnsupported
+            | Fault::Permission
+            | Fault::NoSuchPool
+            | Fault::BadProperty
+            | Fault::Usage => StepError::permanent(text),
+            _ => StepError::transient(text),
+        }
+    }
+
+    /// Why the space ran out, if it was the holder's quota: what was fed could fill it, and less is
+    /// left in it than around it. What this receive had written is gone when `zfs` has failed.
+    fn excess(&self, zfs: &Zfs<'_>) -> Option<String> {
+        let holder = self.layout.holders.iter().find(|holder| self.place.is_within(holder))?;
+        let top = holder.parent()?;
+        let lines = zfs.properties(&[QUOTA, "used", "available"], &[holder, &top]).ok()?;
+        let value = |name: &DatasetName, property: &str| -> Option<u64> {
+            let mut of_name = lines.iter().filter(|line| line.name == name.as_str());
+            of_name.find(|line| line.property == property)?.value.parse().ok()
+        };
+        let (quota, used) = (value(holder, QUOTA)?, value(holder, "used")?);
+        let could_fill = used.saturating_add(self.fed.saturating_mul(FACTOR)) >= quota;
+        let is_tighter = quota.saturating_sub(used) < value(&top, "available")?;
+        (quota > 0 && could_fill && is_tighter).then(|| {
+            format!(
+                "more arrived than the source offered: '{holder}' has a quota of {}, {FACTOR} times what was offered and some more",
+                Bytes(quota)
+            )
+        })
+    }
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ impl Receive<'_> {
                     if (self.interrupted)() {
                         return Ok(Try::Interrupted);
                     }
-                    return Ok(Try::Broken(self.broken(image, &said)));
+                    return Ok(Try::Broken(self.broken(image, feed.fed, &said)));
                 }
             }
         }
@@ -84,6 +84,7 @@ impl Receive<'_> {
         if !output.status.is_ok() && (self.interrupted)() {
             return Ok(Try::Interrupted);
         }
+        let fed = feed.fed;
         let summary = match feed.checker.finish() {
             Ok(summary) => summary,
             Err(why) => return self.refused(image, why.to_string(), progress),
@@ -96,11 +97,13 @@ impl Receive<'_> {
         if summary.begin.toguid != first.guid {
             return self.refused(image, "its guid is not the one that was announced".to_owned(), progress);
         }
-        Ok(Try::Broken(self.broken(image, &output.stderr)))
+        Ok(Try::Broken(self.broken(image, fed, &output.stderr)))
     }
 
-    fn broken(&self, image: &Image<'_>, stderr: &str) -> StepError {
-        quarantine::broken(self.programs, self.layout, &image.placed.quarantine, &image.stem, stderr)
+    fn broken(&self, image: &Image<'_>, fed: u64, stderr: &str) -> StepError {
+        let place = &image.placed.quarantine;
+        let received = quarantine::Broken { layout: self.layout, place, stem: &image.stem, fed };
+        received.means(self.programs, stderr)
     }
 
     /// Feeds one part, waiting for it, and for good copies of it.
