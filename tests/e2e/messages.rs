@@ -157,7 +157,9 @@ fn an_old_progress_in_the_place_of_the_last_one() {
 /// As a host of another version would write it.
 fn of_another_version(job: &str, kind: &str) -> Vec<u8> {
     let body = json!({"of": "another version"});
-    json!({"v": 2, "kind": kind, "job": job, "digest": "", "body": body}).to_string().into_bytes()
+    json!({"v": message::VERSION + 1, "kind": kind, "job": job, "digest": "", "body": body})
+        .to_string()
+        .into_bytes()
 }
 
 #[test]
@@ -171,7 +173,7 @@ fn an_answer_of_another_version_is_told_to_the_source() {
     lab.source.wait_event(&job, "surveyed", "");
     let answer = lab.target.dropbox().join("out").join(&job).join("answer");
     put(&answer, &of_another_version(&job, "answer"));
-    let words = "answer has version 2, this zmigrate reads 1; bring both hosts to one version";
+    let words = "answer has version 3, this zmigrate reads 2; bring both hosts to one version";
     wait("it to be told", || lab.source.told().contains(words).then_some(()));
     wait("it to be shown", || lab.source.ask(&["status", &job]).contains(words).then_some(()));
     assert_eq!(lab.source.told().matches(words).count(), 1, "once");
@@ -193,7 +195,7 @@ fn a_progress_of_another_version_is_told_to_the_source() {
     lab.target.kill();
     let progress = lab.target.dropbox().join("out").join(&job).join("progress");
     put(&progress, &of_another_version(&job, "progress"));
-    let words = "progress has version 2, this zmigrate reads 1; bring both hosts to one version";
+    let words = "progress has version 3, this zmigrate reads 2; bring both hosts to one version";
     wait("it to be told", || lab.source.told().contains(words).then_some(()));
     assert_eq!(lab.source.told().matches(words).count(), 1, "once");
     lab.target.no_faults();
@@ -213,7 +215,7 @@ fn a_withdraw_of_another_version_is_told_to_the_target_and_stays() {
     lab.source.wait_event(&job, "snapshotted", "");
     let withdraw = lab.target.dropbox().join("in").join(&job).join("withdraw");
     put(&withdraw, &of_another_version(&job, "withdraw"));
-    let words = "withdraw has version 2, this zmigrate reads 1; bring both hosts to one version";
+    let words = "withdraw has version 3, this zmigrate reads 2; bring both hosts to one version";
     wait("it to be told", || lab.target.told().contains(words).then_some(()));
     assert!(withdraw.exists());
     lab.target.no_faults();
@@ -232,7 +234,7 @@ fn an_offer_of_another_version_is_told_by_the_target_and_stays() {
     let offer = lab.target.dropbox().join("in").join(job).join("offer");
     fs::create_dir(offer.parent().expect("a folder")).expect("the job's folder");
     put(&offer, &of_another_version(job, "offer"));
-    let words = "offer has version 2, this zmigrate reads 1; bring both hosts to one version";
+    let words = "offer has version 3, this zmigrate reads 2; bring both hosts to one version";
     wait("it to be told", || lab.target.told().contains(words).then_some(()));
     // Another look.
     lab.target.drop_file("one.toml", "zone = 1\n");
@@ -245,7 +247,7 @@ fn an_offer_of_another_version_is_told_by_the_target_and_stays() {
 fn an_answer_of_another_version_is_told_by_plan() {
     let lab = Lab::started();
     let words =
-        "zhost2 can't be asked: answer has version 2, this zmigrate reads 1; bring both hosts to one version";
+        "zhost2 can't be asked: answer has version 3, this zmigrate reads 2; bring both hosts to one version";
     let other = |path: &Path, _| {
         let Ok(bytes) = fs::read(path) else { return false };
         let other = of_another_version(job_of(path), "answer");
