@@ -173,3 +173,20 @@ fn an_exclusive_zone_does_not_boot_without_its_link() {
     host.run("dladm create-vnic -l nge0 web0");
     host.run("zoneadm -z web boot");
 }
+
+#[test]
+fn services_do_not_come_up_on_a_read_only_root() {
+    let host = Host::new();
+    host.install();
+    host.lab(&["zone", "zhost1", "web", r#"{"boot_ms":0}"#]);
+    host.run("zoneadm -z web boot");
+    let milestone = || {
+        let asked = ask(&host, "svcs -z web -H -o state milestone/multi-user-server");
+        stdout(&asked).trim_end().to_owned()
+    };
+    assert_eq!(milestone(), "online");
+    host.run("zoneadm -z web halt");
+    host.run("zfs set readonly=on tank/zones");
+    host.run("zoneadm -z web boot");
+    assert_eq!(milestone(), "offline");
+}

@@ -84,7 +84,10 @@ fn instances(host: &Host, config: &Config) -> Result<Vec<Instance>> {
     let (phase, since) =
         zones.alive(&config.name).map_or((Phase::Halting, 0), |alive| (alive.phase, alive.since));
     let passed = disk::now_ms().saturating_sub(since);
+    // Services of a zone whose root can't be written to don't come up. Which of them fail is unverified.
+    let readonly = crate::zfs::is_readonly(host, &format!("{}/root", config.zonepath))?;
     let milestone = match (phase, &knobs.milestone) {
+        (Phase::Running, _) if readonly => "offline".to_owned(),
         (Phase::Running, Some(never)) => never.clone(),
         (Phase::Running, None) if passed >= knobs.boot_ms => "online".into(),
         (Phase::Running, None) if passed * 2 >= knobs.boot_ms => "offline*".into(),

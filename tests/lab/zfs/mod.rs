@@ -139,6 +139,14 @@ pub fn mounts(host: &Host) -> io::Result<Vec<(String, String)>> {
     Ok(mounts)
 }
 
+/// Whether nothing can be written at the host's path. Only the emulated ZFS is asked.
+///
+/// # Errors
+/// The state can't be read.
+pub fn is_readonly(host: &Host, path: &str) -> io::Result<bool> {
+    Ok(mounts::is_readonly(&Store::of(host).read()?, path))
+}
+
 /// Mounts a dataset at a path, whatever its properties say: `mount -F zfs`, and what zoneadmd does for a
 /// zone's datasets. Mounting again what is mounted there already is no error.
 ///

@@ -45,6 +45,11 @@ pub fn holder<'a>(state: &'a State, path: &str) -> Option<&'a str> {
         .map(|(name, _)| name)
 }
 
+/// Whether the dataset that holds a host's path is read-only.
+pub fn is_readonly(state: &State, path: &str) -> bool {
+    holder(state, path).is_some_and(|dataset| value(state, dataset, "readonly") == "on")
+}
+
 /// The part of `path` below `mountpoint`, if it lies there.
 fn rest_of<'a>(path: &'a str, mountpoint: &str) -> Option<&'a str> {
     let rest = path.strip_prefix(mountpoint.trim_end_matches('/'))?;
@@ -106,7 +111,12 @@ pub fn mount_at(store: &Store, state: &mut State, name: &str, path: &str) -> io:
         clear(&place)?;
     }
     match fs::metadata(&place) {
-        Err(why) if why.kind() == io::ErrorKind::NotFound => fs::create_dir_all(&place)?,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {
+            if is_readonly(state, &path) {
+                return Ok(Err(format!("cannot mount '{path}': failed to create mountpoint")));
+            }
+            fs::create_dir_all(&place)?;
+        }
         Err(why) => return Err(why),
         Ok(meta) if !meta.is_dir() => return Ok(Err(format!("cannot mount '{path}': Not a directory"))),
         Ok(_) if !files::is_empty(&place) => {

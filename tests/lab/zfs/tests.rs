@@ -97,6 +97,17 @@ fn a_delegated_dataset_is_neither_mounted_nor_moved_from_the_global_zone() {
 }
 
 #[test]
+fn a_read_only_parent_takes_no_mountpoint() {
+    let bench = Bench::new();
+    assert_eq!(bench.zfs("create data/a"), 0);
+    assert_eq!(bench.zfs("set readonly=on data/a"), 0);
+    assert_eq!(bench.zfs("create data/a/b"), 1, "made, but not mounted");
+    assert_eq!(bench.get("data/a/b", "mounted"), "no");
+    assert_eq!(bench.zfs("set readonly=off data/a"), 0);
+    assert_eq!(bench.zfs("mount data/a/b"), 0);
+}
+
+#[test]
 fn a_recursive_snapshot_is_made_everywhere_or_nowhere() {
     let bench = Bench::new();
     assert_eq!(bench.zfs("create -p data/a/b"), 0);

@@ -218,7 +218,7 @@ impl Config {
     /// Whether the brand keeps its root in boot environments and has hooks that care for them: `P-ds/ROOT/zbe`, or
     /// `P-ds/rpool/ROOT/solaris`.
     pub fn has_boot_environments(&self) -> bool {
-        matches!(self.brand.as_str(), "ipkg" | "lipkg" | "sparse" | "pkgsrc" | "solaris")
+        matches!(self.brand.as_str(), "ipkg" | "lipkg" | "nlipkg" | "sparse" | "pkgsrc" | "solaris")
     }
 
     /// Whether it is the brand of Solaris 11.

@@ -98,7 +98,8 @@ fn set_up(call: &Call, config: &Config) -> Result<bool> {
 /// A booting system writes to its disk: what comes back after a failed migration is not what was sent.
 fn write_to_the_zone(host: &Host, config: &Config) -> Result<()> {
     let log = host.path(&format!("{}/root/var/log", config.zonepath));
-    if knobs(host, &config.name)?.writes_on_boot && log.is_dir() {
+    let readonly = crate::zfs::is_readonly(host, &format!("{}/root/var/log", config.zonepath))?;
+    if knobs(host, &config.name)?.writes_on_boot && log.is_dir() && !readonly {
         let mut file = OpenOptions::new().create(true).append(true).open(log.join("boots"))?;
         writeln!(file, "booted on {}", host.name())?;
     }

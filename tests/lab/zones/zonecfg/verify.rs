@@ -3,8 +3,9 @@
 use crate::world::Profile;
 use crate::zones::config::Config;
 
-/// The brands that an OmniOS host may have.
-const BRANDS: &[&str] = &["bhyve", "emu", "illumos", "ipkg", "kvm", "lipkg", "lx", "pkgsrc", "s10", "sparse"];
+/// The brands that an OmniOS host may have, and OpenIndiana's nlipkg.
+const BRANDS: &[&str] =
+    &["bhyve", "emu", "illumos", "ipkg", "kvm", "lipkg", "lx", "nlipkg", "pkgsrc", "s10", "sparse"];
 
 /// What is wrong: each fault, and libzonecfg's word for the first of them.
 pub fn faults(config: &Config) -> Option<(Vec<String>, &'static str)> {
