@@ -1,4 +1,5 @@
-//! The lab by its own name: what a person or test does to hosts. Building, demo and benchmark are added here.
+//! The lab under its own name: the verbs by which a person or a test changes hosts. Building, demo
+//! and benchmark are called from here.
 
 use std::path::PathBuf;
 

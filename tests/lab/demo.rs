@@ -1,5 +1,6 @@
-//! `zmigrate-lab demo`: both hosts, the zone of 2007, both daemons; a request is dropped, the zone moves, and
-//! everything is compared. Leaves with 0 only if every file and property is as it was.
+//! `zmigrate-lab demo`: builds both hosts and the zone of 2007, starts both daemons, drops a
+//! request, waits until the zone has moved, and compares everything. The exit status is 0 only if
+//! every file and property is as before.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +14,7 @@ use crate::picture::{self, Picture};
 use crate::running::{Running, wait_for};
 use crate::scene::{self, HOSTS, Plan, Wire};
 
-/// What the demo can be told.
+/// The demo's options.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// Megabytes of data in the zone
@@ -31,7 +32,7 @@ pub struct Options {
     /// Two hosts that share nothing but a network, with sshd, a log host, and two MariaDB in the zone; needs root
     #[arg(long, conflicts_with_all = ["emulated", "real_zfs"])]
     pub real: bool,
-    /// With --real: so many rows in each database
+    /// With --real: the number of rows in each database
     #[arg(long, default_value_t = 20_000, requires = "real", value_name = "N")]
     rows: u64,
     /// Emulated ZFS, even where zfs-fuse could be used
@@ -53,7 +54,7 @@ pub fn real_zfs() -> Option<PathBuf> {
         .find(|dir| dir.join("zfs-fuse").exists() && dir.join("zfs").exists())
 }
 
-/// A directory that is no other lab's. In a namespace of their own all labs have the same process ids.
+/// A directory that no other lab uses. All labs have the same process IDs in their own namespaces.
 pub fn temporary_dir(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("{name}-{}-{}", std::process::id(), crate::disk::now_ms()))
 }

@@ -1,8 +1,8 @@
-//! State on disk: JSON files replaced whole, and locks that die with their process.
+//! State on disk: JSON files that are replaced as a whole, and locks that end with their process.
 //!
-//! A state file is read, changed and written under its lock; what a crash leaves is the old or the new
-//! file. Locks are fcntl(2) record locks, as zoneadm's own: they belong to the *process*, so one
-//! process must not take the same lock twice, nor from two threads.
+//! A state file is read, changed and written under its lock, so a crash leaves the old file or the
+//! new one. The locks are fcntl(2) record locks, as zoneadm's own are. They belong to the
+//! *process*: one process must not acquire the same lock twice, not even from two threads.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

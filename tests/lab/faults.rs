@@ -1,11 +1,12 @@
-//! Faults on command: which call of which command fails, hangs, dies, lies or kills its caller.
+//! Faults on demand: a given call of a given command fails, hangs, dies, lies or kills its caller.
 //!
-//! `.lab/faults.json` holds rules, each with its own count of the calls that it matched, so that "the
-//! third `zfs receive`" means the same whatever else runs. Every call is written to `.lab/calls.log` as it
-//! begins and as it ends; one that has no end was killed. Calls are counted under a lock; the command
-//! itself runs without it.
+//! `.lab/faults.json` holds rules. Each rule counts the calls that it matched, so "the third `zfs
+//! receive`" means the same whatever else runs. Every call writes a line to `.lab/calls.log` when
+//! it begins and when it ends; a call without an end was killed. Calls are counted under a lock;
+//! the command itself runs without it.
 //!
-//! A command that a command runs (zoneadm's zfs) is a part of it: not counted, not logged, never faulty.
+//! A command that another command runs (zoneadm's zfs) is part of that command: it is not counted,
+//! not logged and never struck by a rule.
 
 mod rule;
 mod strike;

@@ -1,5 +1,5 @@
-//! Commands that the lab runs itself: a host's own command behind the back of faults and calls' log, as
-//! zoneadm runs zfs, and the real program that an emulated name stands for.
+//! Commands that the lab runs itself: a host's own command, without faults and without a line in
+//! the calls' log, as zoneadm runs zfs; and the real program that an emulated name stands for.
 
 use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt;

@@ -1,13 +1,15 @@
-//! The lab: two Solaris hosts in a directory, for demo, tests and play. Never packaged.
+//! The lab: two Solaris hosts in a directory, for demo, tests and play. It is never packaged.
 //!
-//! One program under many names. `LAB/<host>/usr/sbin/zoneadm` and its like are links to it; called by
-//! such a name it *is* that command on that host, with state on disk below `LAB/<host>/.lab`, as the
-//! manual pages describe it: refusals, wording, exit status and streams included. Called by its own
-//! name it builds, breaks and reboots hosts.
+//! It is one program with many names. `LAB/<host>/usr/sbin/zoneadm` and the other commands are
+//! links to it. Called by such a name it *is* that command on that host, with its state on disk
+//! below `LAB/<host>/.lab`. It refuses, prints and exits as the manual pages say, and as recordings
+//! of the real programs show (tests/recorded). Called by its own name it builds, breaks and reboots
+//! hosts.
 //!
-//! It never guesses: a part of a command that nobody has needed yet is refused by name. What fails in
-//! the lab itself (a state file that is no JSON, a full disk) ends with status 99 and a line that
-//! begins `zmigrate-lab:`, so that it can't be mistaken for the emulated command's own failure.
+//! It never guesses: it refuses by name the parts of a command that no test has needed yet. A
+//! failure of the lab itself (a state file that is not JSON, a full disk) ends with status 99 and a
+//! line that begins with `zmigrate-lab:`, so nobody can mistake it for a failure of the emulated
+//! command.
 
 #[macro_use]
 mod say;

@@ -1,5 +1,6 @@
-//! A zone's data on one host as it can be compared with another host's: every file with its type, mode, owner,
-//! size, links and digest, every dataset with its properties and their sources.
+//! A zone's data on one host in a form that can be compared with another host's: every file with
+//! its type, mode, owner, size, links and digest, every dataset with its properties and their
+//! sources.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! `zmigrate-lab up`, `shell`, `down`: two hosts to play with, on emulated ZFS, both daemons running. They stay until
-//! `down`; every step of the demo can be done by hand.
+//! `zmigrate-lab up`, `shell`, `down`: two hosts to play with, on emulated ZFS, with both daemons
+//! running. They run until `down`; a person can do every step of the demo by hand.
 
 use std::fs;
 use std::mem::ManuallyDrop;
@@ -113,7 +113,7 @@ pub fn reboot(dir: &Path, name: &str) -> Result<()> {
     let host = lab.host(name)?.clone();
     let peer = HOSTS.iter().find(|peer| **peer != name).context("no peer")?;
     let parts = Parts::at(network::place(dir, name)?, &host.root, peer);
-    // Whatever happens: who has not made a host does not end it.
+    // A process that has not made a host does not end it.
     let mut running = ManuallyDrop::new(Running::of_parts(host, parts));
     let switch = Switch::of(network::place(dir, "switch")?);
     power::cycle(&mut running, dir, &switch)?;

@@ -1,9 +1,10 @@
-//! `zmigrate-lab real`: failures, damage and the crash loop on real ZFS. What the tests do in full on emulated
-//! ZFS is done here where it can differ: sends and receives that go on in zfs-fuse after their client was
-//! killed, streams that break, datasets that are busy.
+//! `zmigrate-lab real`: failures, damage and the crash loop on real ZFS. The tests do all of this
+//! on emulated ZFS. Here it is repeated where real ZFS can behave differently: sends and receives
+//! that continue in zfs-fuse after their client was killed, broken streams, busy datasets.
 //!
-//! Every run must end *migrated* or *as found*, with one owner and nothing left behind. The last line
-//! counts; the exit status is 1 when anything failed, and when real ZFS was asked for and can't be had.
+//! Every run must end *migrated* or *as found*, with one owner and nothing left over. The last line
+//! shows the counts. The exit status is 1 if a run failed, or if real ZFS was requested and is not
+//! available.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -21,7 +22,7 @@ use crate::running::wait_for;
 use crate::scene::{HOSTS, Plan};
 use crate::stage::{End, Stage};
 
-/// What it can be told.
+/// Its options.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// The crash loop kills at every n-th command only

@@ -1,4 +1,4 @@
-//! A host that runs: its namespaces and real ZFS where it has any, and its daemon.
+//! A running host: its namespaces and real ZFS, if it has them, and its daemon.
 
 use std::fs::File;
 use std::io::Read;
@@ -95,7 +95,7 @@ impl Running {
         wait_for("zfs-fuse to answer", Duration::from_secs(60), ready)
     }
 
-    /// A file as the host sees it, for one who is elsewhere.
+    /// A path of the host as a process outside of it sees it.
     pub fn path(&self, path: &str) -> PathBuf {
         match &self.parts {
             Some(parts) => parts.place.path(path),

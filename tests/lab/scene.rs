@@ -1,5 +1,6 @@
-//! The zone of 2007 and the two hosts around it: `dbbackup`, two MySQL replicas, six datasets, one of them
-//! delegated, one a legacy mount. Built with the hosts' own `zfs` and zone commands, emulated or real.
+//! The zone of 2007 and the two hosts around it: `dbbackup` with two MySQL replicas and six
+//! datasets, of which one is delegated and one is a legacy mount. The hosts' own `zfs` and zone
+//! commands, emulated or real, build it.
 
 mod fill;
 
@@ -41,7 +42,7 @@ pub struct Plan {
     pub zone: String,
     /// Hosts that share nothing but a network.
     pub network: Option<Wire>,
-    /// Two databases in the zone, each with so many rows.
+    /// The number of rows in each of the zone's two databases; none: no databases.
     pub rows: Option<u64>,
 }
 
@@ -128,7 +129,7 @@ fn write_configuration(lab: &Path, host: &Host, peer: &str, plan: &Plan) -> Resu
             );
             let protocol = if wire.log.is_empty() { "udp" } else { &wire.log };
             let log = format!("[syslog]\nremote = \"{protocol}://loghost:514\"\n");
-            // The system's ssh, behind the lab's own commands.
+            // The system's ssh, after the lab's own commands.
             ("/export/scratch".to_owned(), transport, log, ", \"/usr/bin\"")
         }
     };

@@ -1,6 +1,6 @@
-//! Both hosts with the zone on the first, for more than one migration: a request is dropped, the daemons are
-//! driven to the end (one that was killed is started again, as SMF does), the end is judged, and everything
-//! is put back as it was before.
+//! Both hosts with the zone on the first one, for several migrations in a row. A request is
+//! dropped, the daemons run to the end (a killed daemon is started again, as SMF does), the end is
+//! judged, and everything is restored.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub struct Stage {
     pub network: Option<Network>,
     /// The zone as it was built.
     pub before: Picture,
-    /// Outcomes told before the present migration.
+    /// Outcomes logged before the present migration.
     told: [usize; 2],
 }
 

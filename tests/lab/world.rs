@@ -1,8 +1,8 @@
 //! A host: a directory that stands for a Solaris system's root, and what kind of system it is.
 //!
-//! `LAB/<host>/x/y` is the host's `/x/y`, but for what lies in a ZFS dataset: there the emulated ZFS says
-//! where the data is, and with real ZFS the path is the path, in the mount namespace we run in.
-//! `LAB/<host>/.lab` holds the lab's own state and is no part of the host.
+//! `LAB/<host>/x/y` is the host's `/x/y`, except for the contents of ZFS datasets. The emulated ZFS
+//! knows where those are; with real ZFS the path is the path in the current mount namespace.
+//! `LAB/<host>/.lab` holds the lab's own state and is not part of the host.
 
 mod settings;
 

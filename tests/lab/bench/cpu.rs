@@ -1,8 +1,10 @@
-//! What a way costs besides its time: bytes on the wire, CPU seconds, and which programs took them.
+//! What a way costs besides its time: bytes on the wire, CPU seconds, and the programs that used
+//! them.
 //!
-//! The lab on real parts has a PID namespace to itself, so CPU time is all that its processes and the children they
-//! have buried took, the lab's own process apart; nothing is lost when a short process ends. By program it is
-//! sampled: what a process took after it was last seen is counted as `other`.
+//! The lab on real parts has a PID namespace of its own, so the CPU time is that of all its
+//! processes and of the children they waited for, without the lab's own process. A process that
+//! ends early is counted too. The split by program is sampled: what a process used after its last
+//! sample counts as `other`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,10 +1,13 @@
-//! `zmigrate-lab bench`: the same zone on the same pools, moved in turn. In one directory (a) by hand as in 2007, by a
-//! script that waits for nobody, (b) by one pipe of `zfs send -R` into `zfs receive -d`, which is the floor and moves no
-//! zone, and (c) by zmigrate. With `--real`, over SSH between two hosts, the same three (the pipe also with a cheaper
-//! cipher) and syncoid. Medians; nothing is asserted, a clock proves nothing on a busy machine.
+//! `zmigrate-lab bench`: the same zone on the same pools is moved several times. In one directory
+//! it is moved (a) by hand as in 2007, by a script that does not wait for a person, (b) by one pipe
+//! from `zfs send -R` to `zfs receive -d`, which is the lower bound and moves no zone, and (c) by
+//! zmigrate. With `--real` it is moved over SSH between two hosts in the same three ways (the pipe
+//! also with a cheaper cipher) and by syncoid. The report shows medians. The benchmark asserts
+//! nothing, because times on a busy machine prove nothing.
 //!
-//! Outage is from the shutdown's begin to the end of the boot. Memory is VmHWM of each daemon at the end of
-//! its run, its own and not that of the commands it runs. Bytes on the scratch are those of both hosts.
+//! The outage lasts from the start of the shutdown to the end of the boot. Memory is VmHWM of each
+//! daemon at the end of its run, without the commands that it ran. The scratch figure is the sum of
+//! both hosts.
 
 mod cpu;
 mod over_ssh;
@@ -24,13 +27,13 @@ use crate::scene::{Plan, Wire};
 use crate::stage::Stage;
 use cpu::Cost;
 
-/// What it can be told.
+/// Its options.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// Megabytes of data in the zone
     #[arg(long, default_value_t = 1700, value_name = "MB")]
     size: u64,
-    /// So many runs of each way
+    /// How often each way runs
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
     /// JSON instead of the table
@@ -51,7 +54,7 @@ pub struct Options {
     /// Size of a part
     #[arg(long, default_value = "16M")]
     part: String,
-    /// Only (c), with so many empty datasets more: what is spent while no zfs command runs
+    /// Only (c), with this many more empty datasets: the time spent while no zfs command runs
     #[arg(long, value_name = "N", default_value_t = 0)]
     datasets: u32,
     /// Only (c), with 200 MB and with 2 GB: does memory grow with the zone?

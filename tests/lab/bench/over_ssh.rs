@@ -1,4 +1,5 @@
-//! Ways that go to the other host by SSH as root: one pipe, with either cipher, and syncoid. Neither moves a zone.
+//! The ways that log in to the other host as root by SSH: one pipe with either cipher, and syncoid.
+//! None of them moves a zone.
 
 use std::path::Path;
 use std::process::Stdio;

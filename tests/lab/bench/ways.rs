@@ -1,5 +1,5 @@
-//! The three ways that need no network: by hand, by one pipe, by zmigrate. By hand and by zmigrate are the same between
-//! hosts that have one.
+//! The three ways that need no network: by hand, by one pipe, by zmigrate. By hand and by zmigrate
+//! work the same between hosts with a network.
 
 use std::fs::{self, File};
 use std::process::Stdio;

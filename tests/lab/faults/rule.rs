@@ -109,7 +109,7 @@ pub enum When {
     Orphan,
 }
 
-/// What becomes of a command whose caller was told to end.
+/// What a command does after its caller received SIGTERM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Then {

@@ -98,7 +98,8 @@ impl Struck<'_> {
         self.streams_in() || self.command == "zfs" && self.args.first().is_some_and(|verb| verb == "send")
     }
 
-    /// The effect with its streams, but without its answer: whoever is to be killed must not have acted on it.
+    /// The effect with its streams, but without its answer, so that the process that will be killed has not
+    /// acted on it.
     fn silently(&self) -> Result<i32> {
         let mut command = inner::command(self.host, self.command, self.args);
         if !self.streams() {
@@ -151,7 +152,7 @@ impl Struck<'_> {
     }
 }
 
-/// Copies until the end or until the other side has gone, which is no failure of ours.
+/// Copies until the end or until the other side has gone, which is not a failure here.
 fn pass(from: &mut impl Read, to: &mut impl Write) -> Result<()> {
     match io::copy(from, to).and_then(|_| to.flush()) {
         Err(why) if why.kind() != io::ErrorKind::BrokenPipe => Err(why.into()),

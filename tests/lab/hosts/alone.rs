@@ -1,5 +1,5 @@
-//! One PID and mount namespace around a whole lab. The verbs that need hosts run in it: called from outside, they
-//! start the lab's program again inside, and end with its status.
+//! One PID and mount namespace around a whole lab. The verbs that need hosts run inside it. When
+//! called from outside, they start the lab's program again inside and exit with its status.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -28,7 +28,7 @@ const EXPORT: &str = "/export";
 struct Outside {
     /// The process whose end ends the lab.
     pid: i32,
-    /// Its start, by which another one with its number is told apart.
+    /// Its start time, which distinguishes it from a later process with the same ID.
     started: u64,
     /// /export was made for this lab.
     made_export: bool,
@@ -129,7 +129,7 @@ pub fn end(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The first process inside: starts the lab, buries who has no parent, and ends as the lab ends.
+/// The first process inside: starts the lab, waits for orphans, and exits with the lab's status.
 pub fn init(args: &[String]) -> Result<i32> {
     let path = std::env::var("PATH").unwrap_or_default();
     let child = Command::new(program()?)

@@ -1,6 +1,7 @@
-//! `zmigrate-lab real --hosts`: what breaks between two hosts. Each run moves the zone and breaks something on the way;
-//! each must end *migrated* or *as found*, with one owner, nothing left on the scratch, and one outcome of each host at
-//! the log host. The last line counts; the exit status is 1 when anything failed.
+//! `zmigrate-lab real --hosts`: what breaks between two hosts. Each run moves the zone and breaks
+//! something on the way. Each run must end *migrated* or *as found*, with one owner, an empty
+//! scratch, and one outcome of each host at the log host. The last line shows the counts; the exit
+//! status is 1 if a run failed.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -18,7 +19,7 @@ use crate::demo;
 use crate::scene::{Plan, Wire};
 use crate::stage::{End, Stage};
 
-/// What it can be told.
+/// Its options.
 #[derive(Debug)]
 pub struct Options {
     /// Only runs whose name contains this.

@@ -1,5 +1,6 @@
-//! The databases of 2007: two instances of MariaDB in the zone, each with its data on a dataset of its own. Their
-//! stop method writes down, when nobody can write any more, what a `CHECKSUM TABLE` and a count say.
+//! The databases of 2007: two instances of MariaDB in the zone, each with its data on a dataset of
+//! its own. Their stop method records `CHECKSUM TABLE` and a row count after the last client has
+//! disconnected.
 
 use std::fs;
 use std::io::Write;
@@ -21,7 +22,7 @@ pub const INSTANCES: [&str; 2] = ["db1", "db2"];
 /// What an instance holds is said by this, on either side.
 const SUMMARY: &str = "CHECKSUM TABLE app.entries; SELECT COUNT(*), COALESCE(MAX(id), 0) FROM app.entries";
 
-/// Makes an instance in a directory, which becomes `/mysql/NAME` in the zone, with so many rows of some 700 bytes.
+/// Makes an instance in a directory, which becomes `/mysql/NAME` in the zone, with this many rows of about 700 bytes.
 pub fn make(dir: &Path, rows: u64) -> Result<()> {
     let data = dir.join("data");
     let mut install = Command::new("/usr/bin/mariadb-install-db");
@@ -147,7 +148,7 @@ fn client(on: &Running, zone: &str, name: &str, user: &str) -> Command {
     command
 }
 
-/// Somebody who writes into both instances, a row at a time, until they are taken away.
+/// A client that writes to both instances, one row at a time, until they are gone.
 pub struct Load {
     writers: Vec<(Child, std::thread::JoinHandle<()>)>,
     answered: Vec<Arc<AtomicU64>>,

@@ -1,6 +1,7 @@
-//! `zmigrate-lab demo --real`: the evening of 2007 between two hosts that share nothing but a network. The zone's two
-//! databases are written to until the move shuts them down; it ends well only if both are up on the other host and hold,
-//! row for row, what they held then, and if the log host has one line of each host.
+//! `zmigrate-lab demo --real`: the evening of 2007 between two hosts that share nothing but a
+//! network. A client writes to the zone's two databases until the move shuts them down. The demo
+//! passes only if both databases run on the other host and hold, row by row, what they held then,
+//! and if the log host has one line from each host.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The network between the hosts: a bridge in a place of its own, one port for each host. What is done to a link
-//! is done at its port, so the host itself can't tell why nothing comes any more.
+//! The network between the hosts: a bridge in a namespace of its own, with one port for each host.
+//! Faults of a link are set at its port, so the host itself cannot see why nothing arrives.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ pub enum Change {
     Dumb,
     /// As fast as can be, nothing lost
     Join,
-    /// At most so many megabits a second to the host; what comes from it is not held back
+    /// At most this many megabits a second to the host; what it sends is not limited
     Slow {
         /// Megabits a second
         mbit: u32,

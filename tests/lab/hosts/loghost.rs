@@ -1,4 +1,5 @@
-//! Debian's rsyslogd: on the log host it takes UDP and TCP, on a zone host /dev/log; either writes one file.
+//! Debian's rsyslogd. On the log host it receives UDP and TCP, on a zone host /dev/log; each
+//! instance writes one file.
 
 use std::fs;
 use std::path::{Path, PathBuf};

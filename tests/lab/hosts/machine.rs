@@ -1,6 +1,6 @@
-//! What a zone host has of the machine it runs on, and what it has to itself: /etc with its accounts and keys,
-//! /dev with its own /dev/log, /run, /export, and where zfs-fuse remembers its pools. All of it is kept in
-//! `LAB/<host>/sys`.
+//! What a zone host shares with the machine it runs on, and what is its own: /etc with its accounts
+//! and keys, /dev with its own /dev/log, /run, /export, and the place where zfs-fuse remembers its
+//! pools. `LAB/<host>/sys` holds all of it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! The switch and the log host, and how both zone hosts come to them.
+//! The switch and the log host, and how both zone hosts are connected to them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Namespaces of one host, kept by a process that does nothing.
+//! The namespaces of one host. A process that does nothing keeps them open.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -76,14 +76,14 @@ impl Place {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// A file as it is seen here, for one who is elsewhere in the lab.
+    /// A path of this place as another process of the lab sees it.
     pub fn path(&self, path: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root", self.keeper)).join(path.trim_start_matches('/'))
     }
 
     /// Processes that run here, but for the keeper.
     pub fn processes(&self) -> Vec<i32> {
-        // Our own namespace is no host's: who lives in it is not to be ended.
+        // Our own namespace does not belong to a host; its processes must not be ended.
         let ours = namespace_of(std::process::id() as i32);
         let Some(theirs) = namespace_of(self.keeper).filter(|theirs| Some(*theirs) != ours) else {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! The power of a zone host goes and comes: what a crash leaves, and what a boot makes of it.
+//! Power failures of a zone host: what a crash leaves, and what the next boot does with it.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::link::{Change, Switch};
 use crate::running::Running;
 
 /// Every process ends at once, and the link has no carrier while the host is off. Then it boots: ZFS finds its pool,
-/// zones set to autoboot come up, zmigrated is left to who called.
+/// zones set to autoboot come up, the caller starts zmigrated.
 pub fn cycle(host: &mut Running, lab: &Path, switch: &Switch) -> Result<()> {
     let name = host.host.name();
     switch.change(&name, &Change::Cut)?;

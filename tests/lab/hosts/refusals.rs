@@ -1,5 +1,6 @@
-//! What the receiving account refuses to one who has its key and does not behave as zmigrate does. First that the key
-//! opens what it is for: else everything is refused, and nothing shown.
+//! What the receiving account refuses to a client that has its key and does not behave as zmigrate
+//! does. The first check is that the key opens what it is for: otherwise everything would be
+//! refused, and the refusals would prove nothing.
 
 use std::fs;
 use std::io::Write;
@@ -124,7 +125,7 @@ fn ssh(stage: &Stage, options: &[&str], command: &[&str], stdin: &str) -> Result
 }
 
 fn run(stage: &Stage, program: &str, args: &[&str], stdin: &str) -> Result<Output> {
-    // A minute is for ever: whoever is not refused must not hold the lab up.
+    // A client that is not refused must not block the lab: it gets a minute.
     let mut command = stage.hosts[0].command("/usr/bin/timeout");
     command.args(["60", program]).args(args);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;

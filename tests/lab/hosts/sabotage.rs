@@ -18,7 +18,7 @@ use crate::stage::Stage;
 /// A run takes some ten seconds; this is for a machine that is busy with other things.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 const PART: u64 = 1 << 20;
-/// So many are open at once from one host to the other, by its configuration.
+/// The number of connections that one host may have open to the other, by its configuration.
 pub const CONNECTIONS: u64 = 2;
 const CUTS: u32 = 20;
 

@@ -1,4 +1,4 @@
-//! The log host does not hear what it is told: its daemon is down, or it is off itself.
+//! The log host does not receive what is sent: its daemon is down, or the host is off.
 
 use std::fs;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! Debian's sshd on a zone host. The account for the peer and all that confines it is what `zmigrate peer --write` lays down, so
-//! that everything the lab shows of it holds for that; besides it root may log in by a key, for the ways of the benchmark that
-//! a person would go.
+//! Debian's sshd on a zone host. `zmigrate peer --write` makes the peer's account and everything
+//! that confines it, so what the lab shows is true for that configuration. Root can log in by a key
+//! as well, for the ways of the benchmark that a person would use.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-/// Address and prefix length; without one that of the address's class, as netmasks(4) has it when empty.
+/// Address and prefix length. Without a length, that of the address's class, as with an empty netmasks(4).
 pub fn parse(text: &str) -> Option<(Ipv4Addr, u32)> {
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address, Some(length.parse::<u32>().ok().filter(|n| *n <= 32)?)),

@@ -1,4 +1,4 @@
-//! dladm: the links that a host has, VNICs made by hand, and what a zone's boot does without its link.
+//! dladm: the links of a host, VNICs made by hand, and what a zone's boot does without its link.
 
 use anyhow::Result;
 

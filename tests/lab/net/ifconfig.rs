@@ -1,4 +1,4 @@
-//! ifconfig(8): logical interfaces of the global zone, and a look at those that zones hold.
+//! ifconfig(8): logical interfaces of the global zone, and the addresses that zones hold.
 
 use anyhow::Result;
 
@@ -85,13 +85,13 @@ fn print(settings: &Settings, interface: &Interface) {
     }
 }
 
-/// Applies the words one after the other; what came before one that fails stays done.
+/// Applies the words in order. If one fails, the effects of the earlier words remain.
 fn change(host: &Host, name: &str, words: &[&str]) -> Result<i32> {
     let settings = host.settings()?;
     let zones = Zones::look(host)?;
     Net::change(host, |net| {
         let mut words = words.iter().copied();
-        // What the words mean: `addif` makes an interface that those behind it (`up`, `netmask`) are for.
+        // `addif` makes an interface; the words after it (`up`, `netmask`) apply to that interface.
         let mut meant = name.to_owned();
         while let Some(word) = words.next() {
             let failed = match word {

@@ -1,4 +1,4 @@
-//! ipadm, as far as a person or the check of a zone's interfaces asks it.
+//! ipadm, as far as a person or the check of a zone's interfaces uses it.
 
 use anyhow::Result;
 

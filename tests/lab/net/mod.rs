@@ -1,5 +1,6 @@
-//! The network as far as the route step and a zone's boot touch it: addresses, routes, and who may reach
-//! what. State that a reboot loses is in `.lab/net.json`; persistent routes are where Solaris has them.
+//! The network as far as the route step and a zone's boot use it: addresses, routes, and the
+//! gateways that can be reached. `.lab/net.json` holds the state that a reboot loses; persistent
+//! routes are where Solaris keeps them.
 
 pub mod address;
 pub mod dladm;

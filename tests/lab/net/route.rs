@@ -1,4 +1,4 @@
-//! route(8): everything it says goes to stdout, and its status is the errno, by Solaris's numbers.
+//! route(8). It prints everything on stdout, and its status is the errno, in Solaris's numbers.
 
 use std::fs;
 

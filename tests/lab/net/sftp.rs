@@ -1,5 +1,5 @@
-//! An SFTP server, version 3 of the protocol (draft-ietf-secsh-filexfer-02) with what OpenSSH adds, on stdin and stdout, in a
-//! directory that it does not leave.
+//! An SFTP server, version 3 of the protocol (draft-ietf-secsh-filexfer-02) with OpenSSH's
+//! extensions, on stdin and stdout. It never leaves its directory.
 
 use std::collections::HashMap;
 use std::fs::{self, File, ReadDir};

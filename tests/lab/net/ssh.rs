@@ -1,5 +1,6 @@
-//! `ssh … -l zmigrate-FROM -s HOST sftp`: the SFTP subsystem of another host of the lab, in the dropbox that this host has over
-//! there. Between the hosts lies one link, which is down while `.lab/link-down` is there: what runs ends as when the network is cut.
+//! `ssh … -l zmigrate-FROM -s HOST sftp`: the SFTP subsystem of another host of the lab, in the
+//! dropbox that this host has there. One link connects the hosts. It is down while `.lab/link-down`
+//! exists: running sessions end as if the network had been cut.
 
 use std::thread;
 use std::time::Duration;

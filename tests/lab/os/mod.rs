@@ -44,7 +44,7 @@ fn not_here(command: &str) -> Result<i32> {
     Ok(127)
 }
 
-/// uname, in the global zone or in one that calls itself `node`.
+/// uname, in the global zone or in a zone with the node name `node`.
 pub fn uname(host: &Host, node: &str, args: &[String]) -> Result<i32> {
     let settings = host.settings()?;
     let machine = if settings.architecture == "sparc" { "sun4v" } else { "i86pc" };

@@ -1,8 +1,8 @@
 //! svcs and svcprop, in the global zone and in zones.
 //!
-//! A zone's services are a fixed few, plus what its own data says: `.lab-services` in its root, lines of
-//! `STATE FMRI`, which travels with the zone; plus what a host's knobs put into maintenance. Their states
-//! follow from the time since boot.
+//! A zone has a fixed set of services, and those that its own data lists: `.lab-services` in its
+//! root, lines of `STATE FMRI`, travels with the zone. A host's knobs can put services into
+//! maintenance. The other states follow from the time since boot.
 
 use std::fs;
 
@@ -148,7 +148,7 @@ fn list(instances: &[Instance], args: &[String]) -> Result<i32> {
         }
     });
     if explain {
-        // Always 0: good news is no output.
+        // Always status 0: no output means no faults.
         for instance in chosen.filter(|instance| instance.state == "maintenance") {
             out!("{} (a service of the lab)", instance.fmri);
             out!(" State: maintenance since Fri May 18 03:40:12 2007");
@@ -182,7 +182,7 @@ fn cell(instance: &Instance, column: &str) -> String {
     }
 }
 
-/// Columns are padded, a state's even where it stands alone: who compares it must trim.
+/// Columns are padded, even a single one, so a caller must trim before it compares.
 fn row(columns: &[&str], cells: &[String]) -> String {
     let mut line = String::new();
     for (at, (column, cell)) in columns.iter().zip(cells).enumerate() {

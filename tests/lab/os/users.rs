@@ -1,8 +1,9 @@
-//! getent and auths: the host's accounts, and what they are authorized to do.
+//! getent and auths: the host's accounts and their authorizations.
 //!
-//! `auths` answers as illumos cmd/auths/auths.c does, wording and exit status included: what a user has by himself comes
-//! first, then the defaults of policy.conf(5). Solaris 11's has words of its own besides, of which the lab knows those
-//! that take no more: `auths info` prints all authorizations that there are, `auths list` the caller's.
+//! `auths` answers as illumos cmd/auths/auths.c does, including wording and exit status: a user's
+//! own authorizations come first, then the defaults of policy.conf(5). Solaris 11 has more
+//! subcommands. The lab knows two of them, without arguments: `auths info` prints all
+//! authorizations, `auths list` those of the caller.
 
 use anyhow::Result;
 

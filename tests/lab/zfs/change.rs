@@ -1,6 +1,6 @@
 //! What happens to mounts when a property or a name changes: libzfs's changelist (illumos
-//! `libzfs_changelist.c`). Those affected are unmounted, the change is made, and those that were mounted
-//! are mounted again, at what is their mountpoint now.
+//! `libzfs_changelist.c`). The affected datasets are unmounted, the change is made, and those that
+//! were mounted are mounted again, at their present mountpoints.
 
 use std::io;
 

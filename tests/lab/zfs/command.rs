@@ -1,4 +1,4 @@
-//! What all commands share: the host they work on, how they fail, where they print.
+//! What all commands share: the host, the ways to fail, and printing.
 
 use std::io::{self, Write};
 
@@ -75,7 +75,7 @@ pub fn cannot_open(name: &str) -> Fail {
     Fail::Text(format!("cannot open '{name}': {reason}"))
 }
 
-/// Prints lines on stderr. Nobody may be listening: that is no fault of the command.
+/// Prints lines on stderr. A closed stderr is not a failure of the command.
 pub fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

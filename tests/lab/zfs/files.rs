@@ -1,7 +1,7 @@
 //! Trees of files: walking, copying and removing them with everything that ZFS keeps of a file.
 //!
-//! Kept are kind, mode, owner, modification time, contents, link targets and hard links. Owners are set
-//! where the system lets us, which an ordinary user's does not.
+//! Copies keep kind, mode, owner, modification time, contents, link targets and hard links. Owners
+//! are set where the system permits it; for an ordinary user it does not.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -148,8 +148,8 @@ fn entry(full: &Path, path: PathBuf, meta: &Metadata) -> io::Result<Entry> {
     })
 }
 
-/// ZFS reads below permissions; we are an ordinary user who owns the files, so where permission is denied
-/// the bits are lent for the moment.
+/// ZFS does not check permissions. The lab may run as an ordinary user who owns the files, so where
+/// permission is denied it sets the bits for a moment.
 fn accessible<T>(
     path: &Path,
     meta: &Metadata,

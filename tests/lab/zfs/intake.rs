@@ -1,8 +1,8 @@
-//! Reading a stream: records are bounded, summed and turned into files.
+//! Reading a stream: records are bounded, added to the checksum, and turned into files.
 //!
-//! Nothing but the checksum at the end tells whether a record is sound. So where one makes no sense, nothing
-//! more is written, but the rest is still read: a flipped byte is then called a checksum mismatch, as real
-//! ZFS calls it, wherever it was.
+//! Only the checksum at the end says whether a record is valid. So after a record that makes no
+//! sense nothing more is written, but the rest is still read. A flipped byte is then reported as a
+//! checksum mismatch, as real ZFS reports it, wherever it was.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -41,7 +41,7 @@ pub struct Intake<R> {
     pub bytes: u64,
 }
 
-/// Reads the BEGIN record; the error is the text behind `cannot receive: `.
+/// Reads the BEGIN record; the error is the text after `cannot receive: `.
 pub fn read_begin(intake: &mut Intake<impl Read>) -> Result<Begin, String> {
     let header = intake.header().map_err(|_| "failed to read from stream")?;
     let begin = Begin::parse(&header).ok_or("invalid stream (bad magic number)")?;
@@ -75,7 +75,7 @@ impl<R: Read> Intake<R> {
         }
     }
 
-    /// Takes in everything behind the BEGIN record. `free` tells how much may still be written.
+    /// Reads everything after the BEGIN record. `free` says how much may still be written.
     pub fn files(
         &mut self,
         into: &Path,

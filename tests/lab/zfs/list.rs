@@ -1,4 +1,4 @@
-//! `zfs list`, and how list and get find what they are to show.
+//! `zfs list`, and how list and get find the items to show.
 
 use std::cmp::Ordering;
 
@@ -30,7 +30,7 @@ impl Types {
         for word in text.split(',') {
             match word {
                 "filesystem" => types.filesystems = true,
-                // There are none, which is no fault of who asks.
+                // There are none; asking for them is not a fault.
                 "volume" => {}
                 "snapshot" => types.snapshots = true,
                 "bookmark" if release.is_illumos() => types.bookmarks = true,

@@ -1,8 +1,9 @@
 //! Locks on files that end with the process that holds them.
 //!
-//! Record locks of fcntl(2): every system has them, and the kernel lets them go whatever kills the holder.
-//! They are per process: two in one process don't exclude each other, and closing *any* descriptor of the
-//! file lets the lock go, so a file that one of our own locks may be on is never opened twice.
+//! These are record locks of fcntl(2): every system has them, and the kernel releases them however
+//! the holder ends. They are per process: two locks in one process do not exclude each other, and
+//! closing *any* descriptor of the file releases the lock. So a file on which we may hold a lock is
+//! never opened twice.
 
 use std::fs::{File, OpenOptions};
 use std::io;

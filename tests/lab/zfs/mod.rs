@@ -1,16 +1,17 @@
-//! The lab's ZFS where there is no real one: `zfs` and `zpool` on directories.
+//! The lab's emulated ZFS: `zfs` and `zpool` on directories.
 //!
-//! It answers as illumos and zfs-fuse do, with their words, exit statuses and streams, keeps state between
-//! commands, and refuses what they refuse. Datasets are directories, snapshots are copies of them, and
-//! `zfs send` writes the real record format with its checksum, so that whatever verifies streams has
-//! something to verify. Two hosts never share anything.
+//! It answers as illumos and zfs-fuse do, with their words, exit statuses and streams; it keeps
+//! state between commands and refuses what they refuse. Datasets are directories, snapshots are
+//! copies of them, and `zfs send` writes the real record format with its checksum, so that a
+//! verifier of streams has something to verify. Two hosts never share anything.
 //!
-//! Not there: volumes, promotion of clones, rollback, compound streams (-R, -p, -I), sending from a bookmark, received properties, and whatever
-//! happens below a filesystem (blocks, compression, quotas on ordinary writes). Asked for one of these it
-//! refuses; it never pretends.
+//! Not emulated: volumes, promotion of clones, rollback, compound streams (-R, -p, -I), sending
+//! from a bookmark, received properties, and everything below a filesystem (blocks, compression,
+//! quotas on ordinary writes). The lab refuses a request for one of these; it never pretends.
 //!
-//! Texts are those of zfs-fuse 0.7.0 (pool version 23), asked for one by one, but where illumos of 2024
-//! has a property or an option that it lacks. A mount that fails leaves what was made, as it does there.
+//! The texts are those of zfs-fuse 0.7.0 (pool version 23), recorded one by one, except where
+//! illumos of 2024 has a property or an option that zfs-fuse lacks. A failed mount leaves the
+//! dataset, as it does there.
 
 mod bonus;
 mod bookmark;

@@ -1,10 +1,10 @@
 //! The host's mount table: which dataset is seen at which path.
 //!
-//! Nothing is mounted in truth. A path of the host is looked up here ([`locate`]: the longest mountpoint
-//! wins); what lies under no mountpoint lies below the host's root directory. Where a mountpoint is a plain
-//! directory of the host, a symbolic link to the data stands in its place while mounted, so that a person
-//! (and any program that is given real paths) can look; a mountpoint inside another dataset stays the empty
-//! directory that it is.
+//! Nothing is really mounted. [`locate`] looks up a path of the host (the longest mountpoint wins);
+//! a path below no mountpoint is below the host's root directory. Where a mountpoint is a plain
+//! directory of the host, a symbolic link to the data replaces it while the dataset is mounted, so
+//! that a person or a program with real paths can look inside. A mountpoint inside another dataset
+//! stays an empty directory.
 
 use std::fs;
 use std::io;
@@ -166,8 +166,8 @@ pub fn deepest_first(state: &State, names: &[String]) -> Vec<String> {
     mounted.into_iter().map(|(_, name)| name.clone()).collect()
 }
 
-/// Mounts all that `zfs mount -a` mounts: canmount=on, a path, not delegated. What others refuse is told;
-/// the rest is skipped in silence.
+/// Mounts all that `zfs mount -a` mounts: canmount=on, a path, not delegated. Refusals of these are
+/// reported; all others are skipped silently.
 pub fn mount_all(store: &Store, state: &mut State) -> io::Result<Vec<Refusal>> {
     let mut due: Vec<(String, String)> = state
         .datasets

@@ -1,5 +1,5 @@
-//! Which names ZFS takes, in its words (illumos `zfs_namecheck.c`, `libzfs_dataset.c` zfs_validate_name;
-//! the texts as zfs-fuse printed them).
+//! Which names ZFS accepts, in its words (illumos `zfs_namecheck.c`, `libzfs_dataset.c`
+//! zfs_validate_name; the texts are those that zfs-fuse printed).
 
 /// Names with their `@snapshot` have at most this many bytes.
 pub const LONGEST: usize = 255;

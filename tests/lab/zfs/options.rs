@@ -1,5 +1,5 @@
-//! Reading options as Solaris's getopt(3C) does: it stops at the first operand. (glibc's permutes, so a
-//! command line with options behind operands works on Linux and fails on Solaris.)
+//! Reading options as Solaris's getopt(3C) does: it stops at the first operand. (glibc's getopt
+//! permutes, so a command line with options after operands works on Linux and fails on Solaris.)
 
 use super::command::Fail;
 
@@ -7,7 +7,7 @@ use super::command::Fail;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Parsed<'a> {
     options: Vec<(char, Option<&'a str>)>,
-    /// What stands behind the options.
+    /// The words after the options.
     pub operands: &'a [String],
 }
 
@@ -33,7 +33,7 @@ impl<'a> Parsed<'a> {
     }
 }
 
-/// Reads a command line; `spec` as getopt's: a letter, and `:` behind it where a value follows.
+/// Reads a command line; `spec` as getopt's: a letter, and `:` after it where a value follows.
 pub fn parse<'a>(args: &'a [String], spec: &str) -> Result<Parsed<'a>, Fail> {
     let mut options = Vec::new();
     let mut rest = args;

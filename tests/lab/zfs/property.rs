@@ -1,7 +1,7 @@
-//! The native properties: which there are, what they take, what they are by default, who inherits them.
+//! The native properties: which exist, which values they accept, their defaults, and whether
+//! children inherit them.
 //!
-//! Order and defaults are illumos's (`zfs_prop.c`); values and refusals as zfs-fuse words them. Values are
-//! kept in the form that `get -p` prints.
+//! Values and refusals are worded as in zfs-fuse. Values are kept in the form that `get -p` prints.
 
 use super::natives::NATIVE;
 use super::number;
@@ -111,7 +111,7 @@ pub fn written_since(name: &str) -> Option<&str> {
     name.strip_prefix("written@").filter(|snapshot| !snapshot.is_empty())
 }
 
-/// A value as it is kept, or why it can't be (the text behind `cannot set property for 'X': `).
+/// A value as it is kept, or why it can't be (the text after `cannot set property for 'X': `).
 /// `creating`: the properties that are settled at creation may be given.
 pub fn accept(property: &str, value: &str, release: Release, creating: bool) -> Result<String, String> {
     if is_user(property) {

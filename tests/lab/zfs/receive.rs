@@ -1,7 +1,8 @@
 //! `zfs receive`: a stream becomes a filesystem with its snapshot.
 //!
-//! The destination is visible, without a snapshot and busy, from the stream's beginning to its end. A fault
-//! of any kind, and the receiver's death, leave nothing of it. What follows the END record is not looked at.
+//! The destination is visible, without a snapshot and busy, from the beginning of the stream to its
+//! end. If anything fails, or the receiver dies, nothing of it remains. Bytes after the END record
+//! are ignored.
 
 use std::fs::{self, File};
 use std::io::{self, IsTerminal};

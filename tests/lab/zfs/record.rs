@@ -1,8 +1,9 @@
-//! The records of a send stream: headers of 312 bytes, payloads, and the checksum over all.
+//! The records of a send stream: headers of 312 bytes, payloads, and the checksum over all of it.
 //!
-//! Layout as illumos `sys/zfs_ioctl.h` (dmu_replay_record); little endian only. A file of the lab's ZFS is
-//! one OBJECT record, whose bonus payload tells what ZFS would keep in its dnode and directories, and WRITE
-//! records with its contents. Record checksums are zero, as zfs-fuse writes them.
+//! The layout is that of illumos `sys/zfs_ioctl.h` (dmu_replay_record), little endian only. A file
+//! of the lab's ZFS is one OBJECT record, whose bonus payload holds what ZFS would keep in its
+//! dnode and directories, and WRITE records with its contents. Record checksums are zero, as
+//! zfs-fuse writes them.
 
 use super::files::{Entry, Kind};
 
@@ -182,7 +183,7 @@ pub enum Record {
 }
 
 impl Record {
-    /// Reads a header that is no BEGIN. Lengths are bounded here; `None`: not a record that we take.
+    /// Reads a header other than BEGIN. Lengths are bounded here; `None`: not a record that the lab accepts.
     pub fn parse(header: &Header) -> Option<Self> {
         match get32(header, 0) {
             1 => {

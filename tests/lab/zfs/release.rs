@@ -1,5 +1,5 @@
-//! Which ZFS a host has: that decides which properties and options there are. What no source gives a release, it
-//! does not have here.
+//! Which ZFS a host has: this decides which properties and options exist. What no source gives to a
+//! release, the lab does not give it either.
 
 use crate::world::Profile;
 

@@ -1,7 +1,8 @@
-//! `zfs send`: one snapshot as a stream, full or from an older one.
+//! `zfs send`: one snapshot as a stream, full or incremental.
 //!
-//! The same snapshot gives the same bytes each time. The state's lock is not held meanwhile, but the
-//! snapshot can't be destroyed. Memory is bounded: one buffer, and the tree's list of files.
+//! The same snapshot always gives the same bytes. The lock on the state is not held meanwhile, but
+//! the snapshot cannot be destroyed. Memory is bounded: one buffer, and the list of the tree's
+//! files.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! `zfs snapshot`: all or none, in one transaction group.
+//! `zfs snapshot`: all snapshots or none, in one transaction group.
 
 use std::collections::BTreeMap;
 use std::io;

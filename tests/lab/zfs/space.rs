@@ -1,8 +1,9 @@
-//! Who uses how much of a pool.
+//! How much of a pool each dataset uses.
 //!
-//! Sizes are counted from the files themselves: contents rounded up to 512 bytes, 512 for each object, a
-//! fixed amount for an empty filesystem. A snapshot holds what the next one (or the live filesystem) no
-//! longer has; real ZFS tells the same by blocks' birth times. Nothing is compressed.
+//! Sizes are counted from the files themselves: contents rounded up to 512 bytes, 512 bytes for
+//! each object, and a fixed amount for an empty filesystem. A snapshot holds what the next snapshot
+//! (or the live filesystem) no longer has; real ZFS knows the same from the birth times of blocks.
+//! Nothing is compressed.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -1,10 +1,5 @@
-//! What the emulated ZFS remembers between commands, and where it keeps the data.
-//!
-//! `state.json` holds pools, datasets and mounts; it is read whole, changed under a lock and replaced by a
-//! rename. Data lies under `data/<id>/live` and `data/<id>/<snapshot's id>`: ids never change, so a rename
-//! moves no data. The lock is not held for the length of a transfer: a transfer holds a lock of its own,
-//! which dies with its process. A dataset whose receiver is dead is taken away by whichever command looks
-//! next, as a kernel takes away what a killed `zfs receive` made.
+//! What the emulated ZFS remembers between commands: pools, datasets, snapshots, bookmarks and
+//! keys, in `state.json`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -123,7 +118,7 @@ pub struct Incoming {
 /// A snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// The part behind the `@`.
+    /// The part after the `@`.
     pub name: String,
     /// Names its directory inside the dataset's.
     pub id: u64,

@@ -1,4 +1,10 @@
-//! Where one host's ZFS keeps its state and data, and how the two change.
+//! Where one host's ZFS keeps its state and data.
+//!
+//! `state.json` is read as a whole, changed under a lock and replaced by a rename. Data is in
+//! `data/<id>/live` and `data/<id>/<snapshot's id>`. IDs never change, so a rename moves no data. A
+//! transfer does not hold that lock; it has a lock of its own, which ends with its process. The
+//! next command removes a dataset whose receiver is dead, as a kernel removes what a killed `zfs
+//! receive` made.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! The emulated ZFS as a whole, and the bench that its parts' tests use.
+//! Tests of the emulated ZFS as a whole, and the bench that the tests of its parts use.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! `zfs upgrade`: only what it tells.
+//! `zfs upgrade`, as far as it reports versions.
 
 use super::command::{Fail, Outcome, Session, print};
 use super::options;

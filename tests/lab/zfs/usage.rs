@@ -1,4 +1,5 @@
-//! The usage texts behind `invalid option 'x'` and the like. All on stderr, with exit status 2.
+//! The usage texts after `invalid option 'x'` and similar lines. All go to stderr, with exit status
+//! 2.
 
 use super::command::complain;
 
@@ -52,7 +53,7 @@ const POOL_VERBS: &[(&str, &str)] = &[
 const HINTS: &str =
     "\nFor the property list, run: zfs set|get\n\nFor the delegated permission list, run: zfs allow|unallow";
 
-/// The usage of one verb. The property table that real ZFS prints behind some is left out.
+/// The usage of one verb, without the property table that real ZFS prints after some of them.
 pub fn of(program: &str, verb: &str) -> String {
     let verb = match verb {
         "recv" => "receive",

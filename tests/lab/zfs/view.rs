@@ -1,4 +1,4 @@
-//! What a property's value is for one dataset or snapshot, and where it comes from.
+//! The value of a property for one dataset, snapshot or bookmark, and its source.
 
 use super::crypt;
 use super::property::{self, Native};
@@ -131,7 +131,7 @@ fn inherited(state: &State, dataset: &str, property: &str) -> (String, Source) {
     ("-".into(), Source::None)
 }
 
-/// An inherited path has the rest of the name behind it; `none` and `legacy` are inherited as they are.
+/// An inherited path is followed by the rest of the name; `none` and `legacy` are inherited as they are.
 fn mountpoint(state: &State, dataset: &str) -> (String, Source) {
     let (value, source) = inherited(state, dataset, "mountpoint");
     match &source {

@@ -1,4 +1,4 @@
-//! `zpool`: what a person looks at, and making a pool.
+//! `zpool`: what a person reads, and making a pool.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -13,7 +13,7 @@ use super::zoneadm::Call;
 use super::{brand, set_stored, verify};
 use crate::world::{Host, Profile};
 
-/// What attach was told.
+/// The options of attach.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Options {
     force: bool,

@@ -1,5 +1,5 @@
-//! The log of a brand's attach hook: dated copies of what the hook says, and what the programs that it runs have to say. One
-//! zoneadm runs one hook, so there is one log in a process.
+//! The log of a brand's attach hook: dated copies of the hook's messages, and the output of the
+//! programs that it runs. One zoneadm runs one hook, so one process has one log.
 
 use std::fs::{self, File};
 use std::io::Write;

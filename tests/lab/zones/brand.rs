@@ -1,9 +1,11 @@
-//! The hooks of the brands that keep their root as `P-ds/ROOT/zbe`: ipkg, lipkg, sparse, pkgsrc.
+//! The hooks of the brands that keep their root as `P-ds/ROOT/zbe`: ipkg, lipkg, nlipkg, sparse,
+//! pkgsrc.
 //!
-//! After OmniOS's brand scripts (omniosorg/pkg5, src/brand/{ipkg,sparse}/{attach,detach,common.ksh}).
-//! Their complaints go to stdout as `ERROR: …`, dated copies of all they say and pkg's own words to a log. Which dataset is the
-//! active one is written in user properties: its parentbe is the global zone's boot environment, and active is on.
-//! Brand solaris is in [`super::solaris`].
+//! They follow OmniOS's brand scripts (omniosorg/pkg5,
+//! src/brand/{ipkg,sparse}/{attach,detach,common.ksh}). Their complaints go to stdout as `ERROR:
+//! …`; dated copies of all messages and pkg's own output go to a log. User properties mark the
+//! active dataset: its parentbe is the global zone's boot environment, and its active is on. Brand
+//! solaris is in [`super::solaris`].
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Zones for demo and tests, made without going through an installer.
+//! Zones for demo and tests, made without an installer.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

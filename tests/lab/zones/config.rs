@@ -1,7 +1,8 @@
-//! A zone's configuration as data, and the table of what it may hold.
+//! A zone's configuration as data, and the table of what it may contain.
 //!
-//! The table names each thing twice, as zonecfg(8) and as the XML document do (`fs`, `filesystem`), and
-//! gives the orders of export and info. Source: zonecfg.c and the DTD zonecfg.dtd.1 of illumos-gate.
+//! The table names each thing twice, as zonecfg(8) and as the XML document do (`fs`, `filesystem`),
+//! and gives the orders of export and info. Sources: zonecfg.c and the DTD zonecfg.dtd.1 of
+//! illumos-gate, and the recorded exports.
 
 use std::collections::BTreeMap;
 

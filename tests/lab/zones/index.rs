@@ -57,7 +57,7 @@ pub fn load(host: &Host) -> Result<Vec<Entry>> {
         .collect()
 }
 
-/// Writes the file anew.
+/// Rewrites the file.
 pub fn store(host: &Host, entries: &[Entry]) -> Result<()> {
     let mut text = HEADER.to_owned();
     for entry in entries {

@@ -1,8 +1,8 @@
-//! The zones that a host's kernel knows: what is lost when the host reboots.
+//! The zones that a host's kernel knows: the state that a reboot of the host loses.
 //!
-//! Going down and coming up take time, which nobody here waits for: the moment of the order is written
-//! down, and the state follows from the time that has passed since. So a state is the same for all who
-//! look, and none needs a process in the background.
+//! Booting and shutting down need time, but no process waits for it: the lab records the moment of
+//! the command, and the state follows from the time since then. So every reader sees the same
+//! state, and no background process is needed.
 
 use std::collections::BTreeMap;
 

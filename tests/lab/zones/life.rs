@@ -1,4 +1,4 @@
-//! boot, ready, halt, shutdown, reboot; and what a reboot of the host does to its zones.
+//! boot, ready, halt, shutdown, reboot, and what a reboot of the host does to its zones.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -144,7 +144,7 @@ fn leave_kernel(host: &Host, zone: &str) -> Result<()> {
     .map(drop)
 }
 
-/// Tells a zone to go down by itself, as its own init is told; returns when its services have ended.
+/// Asks a zone's init to shut down; returns when its services have ended.
 pub fn begin_shutdown(host: &Host, zone: &str, phase: Phase) -> Result<()> {
     if let Some(config) = configuration(host, zone)?
         && Zones::look(host)?.alive(zone).is_some_and(|alive| alive.phase == Phase::Running)
@@ -203,7 +203,7 @@ pub fn reboot(call: &Call, config: &Config, state: State) -> Result<i32> {
     boot(call, config, State::Running)
 }
 
-/// The power goes and comes: all zones stop without a shutdown, mounts and addresses are made anew as
+/// The power goes and comes: all zones stop without a shutdown, mounts and addresses are made again as
 /// the properties and files say, and what is installed with autoboot set boots. What else runs on
 /// the host (the daemon) is the caller's to end and to start.
 pub fn reboot_host(host: &Host) -> Result<()> {

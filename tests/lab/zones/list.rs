@@ -36,8 +36,8 @@ enum Form {
     Seven,
     /// OmniOS: the zone's debug ID besides.
     Debug,
-    /// Solaris 11: r/w and file-mac-profile, and so many fields in all: 9 (11.0, 11.1), 10 (11.2 to 11.4), 11 (from SRU 43 of
-    /// 11.4). What the tenth and the eleventh say of a zone that is no kernel zone is nothing.
+    /// Solaris 11: r/w and file-mac-profile, and this number of fields in all: 9 (11.0, 11.1), 10 (11.2 to 11.4), 11 (from SRU 43 of
+    /// 11.4). The tenth and the eleventh are empty for a zone that is not a kernel zone.
     Solaris11(usize),
 }
 
@@ -65,7 +65,7 @@ impl Form {
         }
     }
 
-    /// What stands behind the seventh field, its colon included.
+    /// The text after the seventh field, including its colon.
     fn rest(self, global: bool, debug: &str) -> String {
         match self {
             Self::Seven => String::new(),

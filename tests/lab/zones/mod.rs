@@ -1,10 +1,10 @@
-//! Zones: what a host knows of them, and the commands that change it.
+//! Zones: what a host knows about them, and the commands that change them.
 //!
-//! What outlives a reboot lies where Solaris keeps it, in `/etc/zones/index` and `/etc/zones/Z.xml`; what
-//! the kernel knows in `.lab/kernel.json`. Both change together under one lock, held for moments only;
-//! the lock that a second zoneadm waits for is another one, by zone, held for the whole command.
-//! Each boot, halt, attach and detach leaves a line in `.lab/zone-events.log`, by which a test can prove
-//! that a zone never ran on two hosts.
+//! `/etc/zones/index` and `/etc/zones/Z.xml` hold what survives a reboot, as on Solaris;
+//! `.lab/kernel.json` holds what the kernel knows. One lock, held briefly, protects both. The lock
+//! that a second zoneadm waits for is another one, for each zone, and is held for the whole
+//! command. Each boot, halt, attach and detach writes a line to `.lab/zone-events.log`, so that a
+//! test can prove that a zone never ran on two hosts.
 
 pub mod attach;
 pub mod attach_log;
@@ -37,19 +37,19 @@ use config::Config;
 use index::{Entry, Stored};
 use kernel::{Alive, Kernel, Phase, State, knobs};
 
-/// Everything that a host knows of its zones, but for their configurations.
+/// Everything that a host knows about its zones except their configurations.
 #[derive(Debug, Default)]
 pub struct Zones {
     /// The index.
     pub index: Vec<Entry>,
     /// The kernel.
     pub kernel: Kernel,
-    /// What is due in the log of events.
+    /// Lines to append to the log of events.
     events: Vec<String>,
 }
 
 impl Zones {
-    /// Looks, and lets happen what time has brought about since somebody looked last.
+    /// Reads the state, after everything that time has brought about since the last reading.
     pub fn look(host: &Host) -> Result<Self> {
         change(host, |_| Ok(())).map(|((), zones)| zones)
     }
@@ -89,7 +89,7 @@ impl Zones {
         self.events.push(format!("{at} {} {zone} {what}", host.name()));
     }
 
-    /// Takes out of the kernel what has come down, and lets come up again what was to.
+    /// Removes zones that are down from the kernel, and reboots those that were to reboot.
     fn settle(&mut self, host: &Host) -> Result<()> {
         let now = disk::now_ms();
         let mut kept = Vec::new();
@@ -195,7 +195,7 @@ fn next_debug_id(host: &Host) -> Result<String> {
 }
 
 /// Sets the state that outlives a reboot. The UUID is made at the first state above `configured` and
-/// wiped by each change back to it, so it is no zone's identity.
+/// wiped by each change back to it, so it does not identify a zone.
 pub fn set_stored(host: &Host, zone: &str, state: Stored, event: Option<&str>) -> Result<()> {
     let fresh = new_uuid()?;
     change(host, |zones| {

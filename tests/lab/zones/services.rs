@@ -1,9 +1,11 @@
-//! What runs in a zone: real programs, started by its boot and ended by its shutdown. `/lib/svc/lab.json` below the
-//! zone's root names them, so it travels with the zone; a zone without it has nothing but its state.
+//! The processes of a zone: real programs that its boot starts and its shutdown ends.
+//! `/lib/svc/lab.json` below the zone's root names them, so the list travels with the zone. A zone
+//! without this file has no processes, only a state.
 //!
-//! A zone that has services mounts its delegated datasets, as svc:/system/filesystem/local does, and has them unmounted
-//! when it leaves the kernel. `$ZONEROOT` in a program's arguments is the zone's root. Which processes were started
-//! is kept in `.lab/services.json`, by number and start; no other is ever ended.
+//! A zone with services mounts its delegated datasets, as svc:/system/filesystem/local does, and
+//! they are unmounted when it leaves the kernel. `$ZONEROOT` in a program's arguments is the zone's
+//! root. `.lab/services.json` records the started processes by process ID and start time; the lab
+//! ends no other process.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -41,7 +43,7 @@ pub struct Service {
     /// Succeeds when the service can be used.
     #[serde(default)]
     pub ready: Vec<String>,
-    /// Run at a shutdown, before the service is told to end by SIGTERM. Not at a halt.
+    /// Run at a shutdown, before the service receives SIGTERM. Not at a halt.
     #[serde(default)]
     pub stopping: Vec<String>,
 }
@@ -90,7 +92,7 @@ pub fn start(host: &Host, config: &Config) -> Result<()> {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            // The group is its own: who ends zoneadm's does not mean the zone's.
+            // The process group is its own: a signal to zoneadm's group must not reach the zone.
             .process_group(0)
             .spawn()
             .with_context(|| format!("start {}", service.name))?;
@@ -207,7 +209,7 @@ fn unmount_all(host: &Host, config: &Config, root: &Path) -> Result<()> {
     {
         let mut umount = Command::new("/bin/umount");
         umount.arg(path);
-        // zfs-fuse is told of a closed file a moment later.
+        // zfs-fuse learns of a closed file a moment later.
         wait_for("a zone's mount to be let go", PATIENCE, || succeeds(&mut umount))
             .with_context(|| path.clone())?;
     }

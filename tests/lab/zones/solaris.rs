@@ -1,10 +1,12 @@
-//! The hooks of brand `solaris`: its root is `P-ds/rpool/ROOT/<zbe>`, in a dataset that the zone has as its pool `rpool`.
+//! The hooks of brand `solaris`: the root is `P-ds/rpool/ROOT/<zbe>`, in a dataset that the zone
+//! sees as its pool `rpool`.
 //!
-//! By documents alone (docs.oracle.com "File Systems Mounted in Zones", README.dsconvert, use-zones of 11.4): the layout, the
-//! choice of the boot environment by the libbe properties, that an attach clones the one of another host unless it gets
-//! `-x deny-zbe-clone`, the name of its log. Unverified: the words of a failure, what detach does to properties and
-//! mounts (here: it unmounts), whether the root of a halted zone stays mounted (here: it does). Clones are not in this
-//! lab: an attach that would make one is refused by name.
+//! These hooks follow documents alone (docs.oracle.com "File Systems Mounted in Zones",
+//! README.dsconvert, use-zones of 11.4): the layout, the choice of the boot environment by the
+//! libbe properties, that an attach clones the boot environment of another host unless it has `-x
+//! deny-zbe-clone`, the name of the log. Unverified: the words of a failure, what detach does to
+//! properties and mounts (here: it unmounts), and whether the root of a halted zone stays mounted
+//! (here: it does). The lab refuses by name an attach that would make a clone.
 
 use std::fs;
 

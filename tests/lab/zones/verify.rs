@@ -1,5 +1,5 @@
-//! What boot, ready, reboot, verify, attach and detach look at before they begin: zoneadm's
-//! verify_details. Everything it finds goes to stderr without a prefix; warnings don't count as failure.
+//! The checks that boot, ready, reboot, verify, attach and detach make before they begin: zoneadm's
+//! verify_details. All findings go to stderr without a prefix; warnings are not failures.
 
 use std::fs;
 use std::io::ErrorKind;

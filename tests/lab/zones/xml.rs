@@ -1,7 +1,8 @@
 //! The configuration as an XML document: `/etc/zones/Z.xml` and `SUNWdetached.xml`.
 //!
-//! Reads what it writes and what a person may have edited: elements, attributes, comments, a DOCTYPE.
-//! Anything else, and an element that the DTD does not know, is refused, as libzonecfg validates.
+//! The reader accepts what the writer writes and what a person may have edited: elements,
+//! attributes, comments, a DOCTYPE. It refuses anything else, and elements that the DTD does not
+//! know, as libzonecfg's validation does.
 
 use super::config::{Config, GLOBALS, KINDS, Kind, Resource};
 use crate::world::Package;

@@ -1,6 +1,6 @@
-//! What the zone commands want of ZFS, asked of the host's own `zfs` command as zoneadm and the brands'
-//! hooks do it, so that emulated and real ZFS answer alike. Only mounts at a place other than the
-//! property says (`mount -F zfs`) need to know which of the two it is.
+//! What the zone commands need from ZFS. They ask the host's own `zfs` command, as zoneadm and the
+//! brands' hooks do, so that emulated and real ZFS answer alike. Only mounts at a place other than
+//! the property says (`mount -F zfs`) depend on which of the two it is.
 
 use std::fs;
 use std::io::{Read, Write};

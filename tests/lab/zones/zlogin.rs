@@ -1,9 +1,9 @@
-//! zlogin, without a terminal: `zlogin [options] Z command…`.
+//! zlogin without a terminal: `zlogin [options] Z command…`.
 //!
-//! The arguments are joined with blanks and split again by a shell in the zone. What a zone's own
-//! system commands would say is said here; any other program is looked for below the zone's root and run
-//! as it is, with the lab's shell, in the zone's root and with `$ZONEROOT` set to it. There is no chroot:
-//! an absolute path among the arguments is the lab machine's.
+//! The arguments are joined with blanks, and a shell in the zone splits them again. The lab answers
+//! for the zone's system commands. Any other program is searched below the zone's root and run with
+//! the lab's shell, in the zone's root, with `$ZONEROOT` set to it. There is no chroot: an absolute
+//! path among the arguments is one of the lab's machine.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};

@@ -29,7 +29,7 @@ use session::{Flow, Session};
 pub enum Mode {
     /// `zonecfg -z Z 'a; b'`: goes on after an error.
     CommandLine,
-    /// `-f FILE`: stops at an error, which is told with file and line.
+    /// `-f FILE`: stops at an error, which is reported with file and line.
     File(String),
     /// `-f -` or stdin: goes on, with hints for a person.
     Interactive,
@@ -105,7 +105,7 @@ fn run(session: &mut Session, input: &str) -> Result<()> {
 }
 
 /// A file that the caller names may be one of the machine that the lab runs on: the daemon's scripts
-/// lie where its own configuration says, which in the lab is no path of the host.
+/// are where its own configuration says, which in the lab is not a path of the host.
 fn host_or_real(host: &Host, path: &str) -> std::path::PathBuf {
     let real = std::path::PathBuf::from(path);
     if real.exists() { real } else { host.path(path) }
