@@ -19,7 +19,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::StepError;
-use super::check::brand;
+use super::brand::Brand;
 use crate::cmd::zoneadm::{self, AttachMode, BootEnvironment, ZoneFault};
 use crate::job::name::ZoneName;
 use crate::job::record::Job;
@@ -44,7 +44,8 @@ pub fn on_target(job: &Job) -> Argv {
         Attach::UpdateAll => AttachMode::UpdateAll,
         Attach::Force => AttachMode::Force,
     };
-    let clones = job.survey.as_ref().is_some_and(|survey| brand::clones_at_attach(&survey.zone.brand));
+    let brand = job.survey.as_ref().and_then(|survey| Brand::carried(&survey.zone.brand));
+    let clones = brand.is_some_and(|brand| brand.clones_at_attach);
     let root = if clones { BootEnvironment::InPlace } else { BootEnvironment::Usual };
     zoneadm::attach(job.zone(), mode, root)
 }

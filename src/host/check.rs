@@ -14,7 +14,6 @@
 //!
 //! Texts say "the target", because the source prints them.
 
-pub mod brand;
 mod config;
 mod datasets;
 mod edits;

@@ -18,6 +18,7 @@ use crate::process::RunError;
 use crate::transport::TransportError;
 
 pub mod attach;
+mod brand;
 pub mod check;
 mod claim;
 pub mod features;

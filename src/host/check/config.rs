@@ -17,9 +17,10 @@ use super::input::Check;
 use super::judgement::Judgement;
 use super::resource::Judge;
 use super::text::{listed, shown};
-use super::{brand, edits, network};
+use super::{edits, network};
 use crate::cmd::zonecfg::ZoneConfig;
 use crate::config::Accept;
+use crate::host::brand::Brand;
 use crate::job::code::{Code, Reason};
 use crate::job::layout::Layout;
 use crate::job::name::DatasetName;
@@ -72,10 +73,11 @@ pub fn judge_config(config: &ZoneConfig, accept: &Accept, offered: &[DatasetName
 /// The reasons, as fragments that go behind `zone 'x'`.
 fn refusals(config: &ZoneConfig, accept: &Accept, offered: &[DatasetName]) -> Vec<Reason> {
     let offered = offered.iter().map(DatasetName::as_str).collect();
-    let judge = Judge { accept, offered, brand: config.brand() };
+    let brand = Brand::carried(config.brand());
+    let judge = Judge { accept, offered, brand };
     let mut refusals: Vec<String> = Vec::new();
     // That of the survey has been judged already; another one would have been refused.
-    if !brand::is_carried(config.brand()) {
+    if brand.is_none() {
         refusals.push(format!("is configured with brand '{}', which is not carried", shown(config.brand())));
     }
     let limitpriv = config.global("limitpriv").unwrap_or_default();

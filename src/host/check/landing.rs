@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::brand;
 use super::input::{Check, zonepath};
 use super::judgement::Judgement;
 use super::text::{listed, shown};
 use super::zonepath::ZonepathState;
 use crate::cmd::zoneadm::ZoneState;
+use crate::host::brand::Brand;
 use crate::job::code::Code;
 use crate::job::path;
 
@@ -127,7 +127,7 @@ fn place(check: &Check<'_>, zonepath: &str, judgement: &mut Judgement) {
 /// root pool's ROOT (the fact sheet of the zones, 2.6).
 fn parent(check: &Check<'_>, zonepath: &str, judgement: &mut Judgement) {
     let brand = &check.offer.survey.zone.brand;
-    if !brand::wants_parent_dataset(brand) {
+    if !Brand::carried(brand).is_some_and(|brand| brand.wants_parent_dataset) {
         return;
     }
     let above =

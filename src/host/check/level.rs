@@ -5,10 +5,10 @@
 //! (OmniOS) and of Tribblix leave at once with 0 ("just pretend everything will be ok", their attach scripts); `illumos` has no
 //! hook; what that of `solaris` looks at is not documented. An answer that is always yes would be taken for a check.
 
-use super::brand;
 use super::input::Check;
 use super::judgement::Judgement;
 use super::text::shown;
+use crate::host::brand::{Brand, instead};
 use crate::host::os::{Comparison, compare, updated_by};
 use crate::job::code::Code;
 use crate::job::request::Attach;
@@ -18,8 +18,8 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
     let zone = &check.offer.request.zone;
     let kind = check.offer.survey.zone.brand.as_str();
     let attach = check.offer.request.target.attach;
-    if !brand::is_carried(kind) {
-        let instead = brand::instead(kind);
+    let Some(brand) = Brand::carried(kind) else {
+        let instead = instead(kind);
         judgement.refuse(
             Code::Brand,
             format!(
@@ -28,8 +28,8 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
             ),
         );
         return;
-    }
-    if attach == Attach::Force && brand::has_boot_environments(kind) {
+    };
+    if attach == Attach::Force && brand.has_boot_environments {
         judgement.refuse(
             Code::Brand,
             format!(
@@ -37,25 +37,24 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
             ),
         );
     }
-    if attach == Attach::UpdateAll && !brand::takes_update_all(kind) {
+    if attach == Attach::UpdateAll && !brand.has_update_all {
         judgement.refuse(
             Code::Brand,
             format!("zone '{zone}' of brand '{kind}': its attach has no -U; write attach = \"update\""),
         );
     }
-    level(check, judgement);
+    level(check, brand, judgement);
 }
 
 /// Strict wants the level at which a plain attach succeeds: the same one, or for brands that bring all
 /// their software a newer one. An older target is never right: nothing on it can read a newer zone's software back.
-fn level(check: &Check<'_>, judgement: &mut Judgement) {
+fn level(check: &Check<'_>, brand: &Brand, judgement: &mut Judgement) {
     let request = &check.offer.request;
     let zone = &request.zone;
     let kind = check.offer.survey.zone.brand.as_str();
     let (theirs, os) = (&check.offer.survey.os, &check.world.os);
     let forced = request.target.attach == Attach::Force;
     let updated = matches!(request.target.attach, Attach::Update | Attach::UpdateAll);
-    let update = brand::update(kind);
     let by = updated_by(&os.version);
     let warn = |why: &str| format!("warning: {why}; attach = \"force\" compares nothing");
     if theirs.brands != os.brands {
@@ -77,10 +76,10 @@ fn level(check: &Check<'_>, judgement: &mut Judgement) {
              bring the target to the source's first, by {by}, or send the zone to another host"
         )),
         Comparison::TargetNewer(why) if forced => judgement.note(warn(&format!("the target is newer: {why}"))),
-        Comparison::TargetNewer(why) if brand::is_self_contained(kind) => {
+        Comparison::TargetNewer(why) if brand.is_self_contained => {
             judgement.note(format!("the target is newer, which is fine for a zone of brand '{kind}': {why}"));
         }
-        Comparison::TargetNewer(why) => match update {
+        Comparison::TargetNewer(why) => match brand.update {
             Some(does) if updated => {
                 judgement.note(format!("the target is newer, the zone is updated at its attach: {why}; {does}"));
             }
@@ -102,7 +101,7 @@ fn level(check: &Check<'_>, judgement: &mut Judgement) {
              attach = \"update\""
         )),
         Comparison::Unknown(why) => {
-            let does = match update {
+            let does = match brand.update {
                 Some(does) if !updated => format!("; should it refuse, attach = \"update\": {does}"),
                 _ => String::new(),
             };

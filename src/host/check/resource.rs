@@ -6,6 +6,7 @@ use super::privilege::no_wider;
 use super::text::{listed, shown, words};
 use crate::cmd::zonecfg::Resource;
 use crate::config::Accept;
+use crate::host::brand::Brand;
 use crate::job::path;
 
 /// Properties of the zone that stay within it, or that zmigrate sets itself. `cpu-shares` and `max-…` are other
@@ -46,7 +47,7 @@ const INHERITED: [&str; 4] = ["/lib", "/platform", "/sbin", "/usr"];
 pub(super) struct Judge<'a> {
     pub accept: &'a Accept,
     pub offered: BTreeSet<&'a str>,
-    pub brand: &'a str,
+    pub brand: Option<&'static Brand>,
 }
 
 impl Judge<'_> {
@@ -143,7 +144,7 @@ impl Judge<'_> {
     fn inherited(&self, dir: &str) -> Option<String> {
         let default = INHERITED.iter().any(|top| path::is_within(dir, top)) && path::absolute(dir).is_ok();
         let dir_shown = shown(dir);
-        if self.brand != "native" {
+        if !self.brand.is_some_and(|brand| brand.inherits) {
             Some(format!("inherits {dir_shown}, which only brand 'native' can; remove it"))
         } else if default || self.may_lofs(dir) {
             None
