@@ -119,6 +119,7 @@ const KNOWS: &[Row] = &[
             ("transport::TransportError", "why a peer can't be asked or probed"),
             ("host::survey", "`plan` looks at the zone, as the source's first step does"),
             ("host::plan", "`plan` shows the commands"),
+            ("host::environment", "`plan` and `check` warn of other boot environments' zones"),
             ("host::rights", "`submit` tells a user why his request would be rejected where he can't look"),
             ("process", "commands of `check` and `peer` run as processes"),
             (

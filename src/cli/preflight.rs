@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::cmd::zoneadm;
 use crate::config::Config;
-use crate::host::{plan as commands, survey};
+use crate::host::{environment, plan as commands, survey};
 use crate::job::code::{Code, Reason};
 use crate::job::event::Event;
 use crate::job::layout;
@@ -57,8 +57,9 @@ pub fn make(context: &Context, request: &Request, patience: Duration) -> Result<
     let room = survey::look_for_room(config, &survey.datasets, config.scratch.part);
     refusals.extend(room.err().map(|why| Reason::new(why.code, why.text)));
     let datasets = travels(request, &survey, &mut refusals);
-    let source =
-        Side { host: config.host.clone(), findings: findings(&survey), commands: commands::source(&job) };
+    let mut found = findings(&survey);
+    found.extend(environment::warning(&programs, zone.as_str()));
+    let source = Side { host: config.host.clone(), findings: found, commands: commands::source(&job) };
     let mut target = Side { host: request.to.clone(), findings: Vec::new(), commands: Vec::new() };
     match ask(config, &job, survey, patience)? {
         Ok(answer) => {

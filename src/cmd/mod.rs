@@ -5,6 +5,7 @@
 //! errors are typed facts, what to do about them is settled above.
 
 pub mod auths;
+pub mod beadm;
 pub mod getent;
 pub mod ifconfig;
 pub mod known_hosts;

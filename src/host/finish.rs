@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::claim::{self, Claim};
 use super::roots::tops;
-use super::{Done, StepError};
+use super::{Done, StepError, environment};
 use crate::cmd::zfs::{PropertyLine, Zfs, argv};
 use crate::cmd::zoneadm::{ZoneList, ZoneState};
 use crate::cmd::{zoneadm, zonecfg};
@@ -30,6 +30,9 @@ pub fn check(programs: &Programs, job: &Job) -> Result<Done, StepError> {
     reasons.extend(dependents(programs, &zones, job, &names)?);
     reasons.extend(written(&zfs, job, &names)?);
     proven(&reasons)?;
+    if let Some(warning) = environment::warning(programs, job.zone().as_str()) {
+        programs.note(&warning);
+    }
     Ok(Done::Event(Event::FinishChecked))
 }
 

@@ -21,6 +21,7 @@ pub mod attach;
 mod brand;
 pub mod check;
 mod claim;
+pub mod environment;
 pub mod features;
 pub mod finish;
 mod grace;

@@ -8,14 +8,16 @@
 use std::path::Path;
 
 use super::finding::Finding;
-use crate::cmd::CmdError;
 use crate::cmd::mount::{self, Mounted};
+use crate::cmd::{CmdError, beadm};
 use crate::config::Config;
+use crate::host::environment;
 use crate::process::Programs;
 use crate::process::argv::quoted;
 
 /// Looks where both lie.
 pub fn look(config: &Config, programs: &Programs, findings: &mut Vec<Finding>) {
+    findings.extend(other_zones(programs));
     // Nothing else needs it, and a host without it can't be asked.
     if !programs.has("mount") {
         return;
@@ -29,6 +31,19 @@ pub fn look(config: &Config, programs: &Programs, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Whether another boot environment could bring back a zone that has moved away.
+fn other_zones(programs: &Programs) -> Option<Finding> {
+    let says = match environment::with_other_zones(programs) {
+        Ok(others) if others.is_empty() => return None,
+        Ok(others) => format!(
+            "boot environments {} have an /etc/zones of their own: booted, each boots zones that have moved away since",
+            others.join(", ")
+        ),
+        Err(error) => format!("whether other boot environments have other zones can't be told: {error}"),
+    };
+    Some(Finding::warn("zones", says, environment::REMEDY))
+}
+
 fn untold(error: &CmdError) -> Finding {
     let remedy = "see by `mount -p` that spool and scratch are in no POOL/ROOT/…";
     Finding::warn("spool", format!("whether it lies in a boot environment can't be told: {error}"), remedy)
@@ -38,13 +53,9 @@ fn judge(what: &'static str, dir: &Path, mounted: &[Mounted]) -> Option<Finding>
     // A directory that isn't there yet lies where the one above it does.
     let real = dir.ancestors().find_map(|dir| dir.canonicalize().ok())?;
     let holder = mount::holder(mounted, &real)?;
-    let mut parts = holder.special.split('/');
-    let (pool, root, name) = (parts.next()?, parts.next()?, parts.next()?);
-    if holder.kind != "zfs" || root != "ROOT" {
-        return None;
-    }
+    let (pool, name) = beadm::holding(holder)?;
     let shown = dir.display();
-    let be = format!("{pool}/{root}/{name}");
+    let be = format!("{pool}/ROOT/{name}");
     let says = format!(
         "{shown} lies in boot environment {be}: after `beadm activate` of another one and a reboot its jobs are gone, or old"
     );

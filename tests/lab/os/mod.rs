@@ -119,6 +119,9 @@ fn beadm(settings: &Settings, args: &[String]) -> Result<i32> {
             // name;uuid;active;mountpoint;space;policy;created
             let name = settings.root_dataset().and_then(|root| root.rsplit('/').next()).unwrap_or_default();
             out!("{name};{};NR;/;2147483648;static;1706816668", settings.boot_environment);
+            for other in &settings.other_boot_environments {
+                out!("{other};{name}-{other};-;-;4194304;static;1696816668");
+            }
             Ok(0)
         }
         _ => {

@@ -93,6 +93,9 @@ pub struct Settings {
     /// UUID of the running boot environment, as `beadm list -H` shows it.
     #[serde(default)]
     pub boot_environment: String,
+    /// Names of boot environments that do not run now.
+    #[serde(default)]
+    pub other_boot_environments: Vec<String>,
     /// A package that the next `entire` of this host requires and that no publisher has: an attach that updates fails.
     #[serde(default)]
     pub missing_package: String,
@@ -130,6 +133,7 @@ impl Settings {
             patches: Vec::new(),
             packages: Vec::new(),
             boot_environment: format!("{number:08x}-4f2a-4c1e-9d5b-7a60c3e1b2{number:02x}"),
+            other_boot_environments: Vec::new(),
             missing_package: String::new(),
             spool_dataset: true,
             nics: vec![Nic {
@@ -185,6 +189,7 @@ impl Settings {
             kernel: "Generic_137138-09".into(),
             entire: String::new(),
             boot_environment: String::new(),
+            other_boot_environments: Vec::new(),
             patches: vec!["118855-36".into(), "120012-14".into(), "137138-09".into()],
             packages: vec![
                 Package { name: "SUNWcsr".into(), version: "11.10.0,REV=2005.01.21.16.34".into() },
