@@ -226,9 +226,10 @@ fn answer_plan(
         perform::At { context, config, job: &job, programs: &programs, live: &live, dir: &dir, age, dropbox };
     let answer = match words::judge(&at, &offer) {
         Ok(judgement) => {
-            let commands = perform::place(config, &job)
-                .map(|layout| crate::host::plan::target(&job, &layout))
-                .unwrap_or_default();
+            let commands = match (perform::place(config, &job), &judgement.effective) {
+                (Ok(layout), Some(effective)) => crate::host::plan::target(&job, &layout, effective),
+                _ => Vec::new(),
+            };
             Answer { serial, verdict: judgement.reply(), findings: judgement.findings, commands }
         }
         Err(error) => Answer {

@@ -10,6 +10,7 @@ use crate::host::send::{Send, Sent};
 use crate::host::{Done, StepError, features, quarantine};
 use crate::job::code::Code;
 use crate::job::event::{Cause, Event};
+use crate::job::handoff::applied;
 use crate::job::layout::{entry_name, stems, travel_order};
 use crate::job::message::{self, Failure, Handoff, Message, Progress, Reply, Revoked, Withdraw};
 use crate::job::step::Step;
@@ -172,12 +173,14 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
 
 /// The handoff is here: the zone is ours, if it is what was received.
 fn take(job: &crate::job::record::Job, memory: &Memory, handoff: Handoff) -> Done {
-    let fits = memory.received.as_ref() == Some(&handoff.guids)
-        && handoff.datasets.iter().map(|d| &d.name).eq(job.dataset_names().iter());
-    if fits {
-        return Done::Event(Event::HandoffTaken { handoff: Box::new(handoff) });
+    if memory.received.as_ref() != Some(&handoff.guids) {
+        return turned_back("what was handed off is not what was received".to_owned());
     }
-    turned_back("what was handed off is not what was received".to_owned())
+    let offered = job.survey.as_ref().map(|survey| survey.datasets.as_slice()).unwrap_or_default();
+    match applied(offered, &handoff.changed) {
+        Ok(_) => Done::Event(Event::HandoffTaken { handoff: Box::new(handoff) }),
+        Err(reasons) => turned_back(reasons.join("; ")),
+    }
 }
 
 fn turned_back(error: String) -> Done {

@@ -39,7 +39,6 @@ pub use config::judge_config;
 pub use input::{Check, Reserved};
 pub use judgement::Judgement;
 pub use offer::faults;
-pub use properties::judge_properties;
 pub use scratch::{ScratchRoom, staged};
 pub use space::reservation;
 pub use world::{World, gather};

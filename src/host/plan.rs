@@ -2,12 +2,12 @@
 
 use crate::cmd::zfs::argv;
 use crate::cmd::{route, zlogin, zoneadm, zonecfg};
-use crate::job::layout::{Layout, part_name, stems, travel_order};
+use crate::job::layout::{Layout, Placed, part_name, stems, travel_order};
 use crate::job::name::DatasetName;
 use crate::job::record::Job;
 
+use super::effective::{Effective, Set};
 use super::features;
-use super::properties::{Set, Wanted};
 use super::roots::tops;
 use crate::cmd::zfs::property::Turn;
 
@@ -36,7 +36,7 @@ fn order(job: &Job) -> Vec<usize> {
 }
 
 /// The target's commands.
-pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
+pub fn target(job: &Job, layout: &Layout, effective: &Effective) -> Vec<String> {
     let zone = job.zone();
     let names = job.dataset_names();
     let stems = stems(&names, &job.snapshot);
@@ -52,40 +52,28 @@ pub fn target(job: &Job, layout: &Layout) -> Vec<String> {
         let receive = argv::receive(&layout.datasets[i].quarantine, &job.snapshot);
         lines.push(format!("cat {}.?????? | {receive}", stems[i]));
     }
-    let here = |i: usize| layout.datasets[i].quarantine.clone();
-    let all: Vec<DatasetName> = (0..layout.datasets.len()).map(here).collect();
+    let here = |placed: &Placed| placed.quarantine.clone();
+    let all: Vec<DatasetName> = layout.datasets.iter().map(here).collect();
     lines.push(argv::set("canmount", "noauto", &all).to_string());
-    let to = super::install::zonepath(job);
-    let from = super::install::zonepath_there(job);
-    let wanted = Wanted::new(layout, &job.datasets, &job.request, from, to);
-    // As the steps do it: of the guards what is off before the rename, the others behind it.
-    let set = |turn: Turn, name: &dyn Fn(usize) -> DatasetName, placed: bool| -> Vec<String> {
+    // As the steps do it: of the guards what is off before the rename, the others after it.
+    let set = |turn: Turn, name: &dyn Fn(&Placed) -> DatasetName, placed: bool| -> Vec<String> {
         let due = |s: &&Set| turn != Turn::Guard || (s.value == "off") != placed;
-        wanted
-            .own(turn, name)
-            .iter()
-            .filter(due)
-            .map(|s| argv::set(&s.property, &s.value, &s.datasets).to_string())
-            .collect()
+        let sets = effective.sets(turn, name);
+        sets.iter().filter(due).map(|s| argv::set(&s.property, &s.value, &s.datasets).to_string()).collect()
     };
     for turn in [Turn::Free, Turn::Guard, Turn::Mountpoint, Turn::Share] {
         lines.extend(set(turn, &here, false));
     }
     lines.extend(layout.roots().map(|root| argv::rename(&root.quarantine, &root.target).to_string()));
-    let there = |i: usize| layout.datasets[i].target.clone();
     for turn in [Turn::Limit, Turn::Guard] {
-        lines.extend(set(turn, &there, true));
+        lines.extend(set(turn, &|placed: &Placed| placed.target.clone(), true));
     }
-    lines.extend(wanted.canmount().into_iter().map(|(own, datasets)| match own {
+    lines.extend(effective.canmount().into_iter().map(|(own, datasets)| match own {
         Some(value) => argv::set("canmount", value, &datasets).to_string(),
         None => argv::inherit_received("canmount", &datasets).to_string(),
     }));
-    for (i, placed) in layout.datasets.iter().enumerate() {
-        let value = |property| wanted.value(i, property).unwrap_or_default();
-        if value("mountpoint").starts_with('/') && value("canmount") == "on" && value("zoned") != "on" {
-            lines.push(argv::mount(&placed.target).to_string());
-        }
-    }
+    lines.extend(effective.mounts().into_iter().map(|(_, dataset)| argv::mount(dataset).to_string()));
+    let to = super::install::zonepath(job);
     if let Some(wanted) = &job.request.target.route {
         lines.push(route::add_default(wanted.gateway()).to_string());
     }

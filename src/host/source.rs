@@ -13,6 +13,7 @@ use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::cmd::zoneadm::{AttachMode, BootEnvironment, ZoneFault, ZoneState};
 use crate::cmd::{svcs, zlogin, zoneadm, zonecfg};
 use crate::job::event::Event;
+use crate::job::handoff::changes;
 use crate::job::message::Handoff;
 use crate::job::name::{DatasetName, Guid, SnapshotName, ZoneName};
 use crate::job::record::Job;
@@ -141,10 +142,10 @@ pub fn detach(programs: &Programs, zone: &ZoneName, age: Duration) -> Result<Don
 pub fn recapture(programs: &Programs, job: &Job) -> Result<Done, StepError> {
     let names = job.dataset_names();
     let datasets = datasets(programs, &tops(&names))?;
-    let now: Vec<_> = datasets.iter().map(|d| &d.name).collect();
-    if now != names.iter().collect::<Vec<_>>() {
-        let text = "the zone's datasets are no longer those that were offered; submit the request again";
-        return Err(StepError::permanent(text));
+    let offered = job.survey.as_ref().map(|survey| survey.datasets.as_slice()).unwrap_or_default();
+    if let Err(reasons) = changes(offered, &datasets) {
+        let reasons = reasons.join("; ");
+        return Err(StepError::permanent(format!("{reasons}; submit the request again")));
     }
     Ok(Done::Event(Event::Recaptured { datasets }))
 }
@@ -279,8 +280,9 @@ pub fn look_before_handoff(programs: &Programs, job: &Job) -> Result<Done, StepE
             job.snapshot
         )));
     }
-    let handoff =
-        Handoff { guids: job.guids.clone(), datasets: job.datasets.clone(), entries: job.entries.clone() };
+    let offered = job.survey.as_ref().map(|survey| survey.datasets.as_slice()).unwrap_or_default();
+    let changed = changes(offered, &job.datasets).map_err(|why| StepError::permanent(why.join("; ")))?;
+    let handoff = Handoff { guids: job.guids.clone(), changed, entries: job.entries.clone() };
     Ok(Done::Event(Event::HandedOff { handoff: Box::new(handoff) }))
 }
 

@@ -15,9 +15,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::code::{Code, Reason};
+use super::handoff::Changes;
 use super::name::{Bytes, DatasetName, Guid, HostName, JobId, SnapshotName};
 use super::request::Request;
-use super::survey::{Dataset, Survey};
+use super::survey::Survey;
 use crate::stream::PartDigest;
 
 /// The version of every message in this release.
@@ -271,8 +272,8 @@ pub struct ImageProgress {
 pub struct Handoff {
     /// The final snapshots' guids, by dataset name on the source.
     pub guids: BTreeMap<DatasetName, Guid>,
-    /// The datasets as recaptured after the detach.
-    pub datasets: Vec<Dataset>,
+    /// What the detach changed. Everything else is as it was offered.
+    pub changed: Changes,
     /// Digest over all images' digests.
     pub entries: String,
 }

@@ -8,6 +8,7 @@
 pub mod code;
 pub mod event;
 pub mod fault;
+pub mod handoff;
 pub mod layout;
 pub mod message;
 pub mod name;

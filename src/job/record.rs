@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::code::{Code, Reason};
 use super::event::{Cause, Event};
+use super::handoff;
 use super::message::{Failure, Handoff, Offer, Verdict};
 use super::name::{Bytes, DatasetName, Guid, HostName, JobId, SnapshotName, ZoneName};
 use super::phase::{Back, Ended, Phase};
@@ -303,7 +304,9 @@ impl Job {
             }
             Event::HandoffTaken { handoff } => {
                 self.times.handed_off = Some(at);
-                self.datasets = handoff.datasets.clone();
+                let offered = self.survey.as_ref().map(|survey| survey.datasets.clone()).unwrap_or_default();
+                // The target compared the handoff with its offer before it journaled this line.
+                self.datasets = handoff::applied(&offered, &handoff.changed).unwrap_or(offered);
                 self.guids = handoff.guids.clone();
                 self.entries = handoff.entries.clone();
                 self.handoff = Some((**handoff).clone());

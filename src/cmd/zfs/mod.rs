@@ -87,6 +87,20 @@ impl<'p> Zfs<'p> {
         parse::properties(&self.programs.ok(&argv)?.stdout).map_err(CmdError::unreadable(&argv))
     }
 
+    /// All properties of one dataset. A user property whose value holds a line end can't be read back: it and
+    /// those after it are left out. Native properties come before all of them (`zprop_expand_list`, `zfs_do_get`).
+    ///
+    /// # Errors
+    /// When the command fails, or its very first line isn't understood.
+    pub fn settings(&self, dataset: &DatasetName) -> Result<Vec<PropertyLine>, CmdError> {
+        let argv = argv::get(&["all"], std::slice::from_ref(dataset));
+        let mut lines = Vec::new();
+        match parse::each_property(&self.programs.ok(&argv)?.stdout, |line| lines.push(line)) {
+            Err(error) if lines.is_empty() => Err(CmdError::unreadable(&argv)(error)),
+            _ => Ok(lines),
+        }
+    }
+
     /// The guids of those of these datasets and snapshots that exist: what isn't in the map does not exist.
     ///
     /// # Errors

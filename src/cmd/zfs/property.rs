@@ -105,6 +105,9 @@ pub const NATIVE: &[Native] = &[
     Native { inherited: false, ..at(Turn::Canmount, flag("canmount", FS)) },
 ];
 
+/// The properties by which a host shares a filesystem itself: those of all releases, and those that only Solaris 11 has.
+pub const SHARES: [&str; 5] = ["share", "share.nfs", "share.smb", "sharenfs", "sharesmb"];
+
 /// The entry of a native property that is carried.
 pub fn native(name: &str) -> Option<&'static Native> {
     NATIVE.iter().find(|native| native.name == name)
@@ -122,9 +125,15 @@ pub fn is_carried(name: &str) -> bool {
     native(name).is_some() || (is_user(name) && !name.starts_with("zmigrate:"))
 }
 
-/// The turn of a carried property.
+/// Whether datasets below inherit this property.
+pub fn is_inherited(name: &str) -> bool {
+    native(name).is_some_and(|native| native.inherited) || SHARES.contains(&name) || is_user(name)
+}
+
+/// The turn of a carried property, or of one that a request sets.
 pub fn turn(name: &str) -> Turn {
-    native(name).map_or(Turn::Free, |native| native.turn)
+    let usual = if SHARES.contains(&name) { Turn::Share } else { Turn::Free };
+    native(name).map_or(usual, |native| native.turn)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::zonepath::ZonepathState;
 use super::{Check, Judgement, Reserved, ScratchRoom, World, judge};
 use crate::cmd::zoneadm::{ZoneLine, ZoneList, ZoneState};
 use crate::config::Accept;
+use crate::host::landing::Landing;
 use crate::job::code::Reason;
 use crate::job::layout::Layout;
 use crate::job::message::Offer;
@@ -179,7 +180,14 @@ pub fn case() -> Case {
         maintenance: Vec::new(),
     };
     let there = [("data", "/data"), ("data/zones", "/export/zones"), ("data/other", "/data/other")];
-    let native = ["mountpoint", "zoned", "quota", "compression", "canmount", "atime", "sharenfs"];
+    let native = ["mountpoint", "zoned", "quota", "compression", "canmount", "atime", "sharenfs", "sharesmb"];
+    let given =
+        [("mountpoint", "/export/zones"), ("zoned", "off"), ("sharenfs", "off"), ("compression", "off")];
+    let landing = Landing {
+        above: [(name("data/zones"), given.map(|(name, value)| (name.to_owned(), value.to_owned())).into())]
+            .into(),
+        known: Some(native.map(str::to_owned).into()),
+    };
     Case {
         job: JobId::new("dbbackup-20070518T033600Z-7f3a").unwrap(),
         offer: Offer {
@@ -213,7 +221,7 @@ pub fn case() -> Case {
             available: BTreeMap::from([(name("data/zones"), Bytes(100 * GIB))]),
             used: BTreeMap::new(),
             own: Vec::new(),
-            known: Some(native.map(str::to_owned).into()),
+            landing,
             zpl_version: 5,
             os,
             zonepath: ZonepathState::Absent,

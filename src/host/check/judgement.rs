@@ -1,5 +1,6 @@
 //! The answer to an offer, with its reasons.
 
+use crate::host::effective::Effective;
 use crate::job::code::{Code, Reason};
 use crate::job::message::Reply;
 
@@ -15,6 +16,8 @@ pub struct Judgement {
     pub later: Vec<String>,
     /// What was looked at, the good news too: for `plan`.
     pub findings: Vec<String>,
+    /// The datasets' properties as they would be here, unless something is wrong with them.
+    pub effective: Option<Effective>,
 }
 
 impl Judgement {

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 
 use super::text::shown;
-use crate::cmd::zfs::property;
 use crate::job::message::Offer;
 use crate::job::name::{Bytes, JobId};
 use crate::job::path;
@@ -18,8 +17,6 @@ const MOST_DATASETS: usize = 4096;
 const LARGEST: Bytes = Bytes(1 << 50);
 /// A part is whole MiB within these, as the configuration's is.
 const PARTS: std::ops::RangeInclusive<u64> = 1 << 20..=4 << 30;
-/// Longer than any release's values (ZAP_MAXVALUELEN, illumos `sys/fs/zfs.h`: 8192; unverified).
-const LONGEST_VALUE: usize = 8191;
 /// zonecfg commands of one request; no person writes more.
 const MOST_EDITS: usize = 1000;
 /// The longest configuration, in bytes: some thousand resources.
@@ -80,8 +77,9 @@ pub fn faults(job: &JobId, offer: &Offer) -> Vec<String> {
         if name.parent().is_some_and(|parent| all.contains(&parent) && !seen.contains(&parent)) {
             wrong(format!("dataset '{name}' comes before the one above it"));
         }
-        if let Some(why) = fault_of(dataset) {
-            wrong(format!("dataset '{name}' {why}"));
+        let size = dataset.referenced.max(dataset.logical);
+        if size > LARGEST {
+            wrong(format!("dataset '{name}' refers to {size}, which no pool holds"));
         }
     }
     let at_zonepath = |dataset: &&Dataset| {
@@ -99,24 +97,6 @@ pub fn faults(job: &JobId, offer: &Offer) -> Vec<String> {
     faults
 }
 
-fn fault_of(dataset: &Dataset) -> Option<String> {
-    let size = dataset.referenced.max(dataset.logical);
-    if size > LARGEST {
-        return Some(format!("refers to {size}, which no pool holds"));
-    }
-    dataset.properties.iter().find_map(|(name, set)| {
-        let name_ok =
-            !name.is_empty() && name.len() < 256 && !name.starts_with('-') && !name.contains(['=', '\0']);
-        let user = property::is_user(name);
-        if !name_ok || !(user || name.bytes().all(|b| b.is_ascii_graphic())) {
-            return Some(format!("has a property '{}', which is no name", shown(name)));
-        }
-        let line = user || !set.value.chars().any(char::is_control);
-        let value_ok = set.value.len() <= LONGEST_VALUE && !set.value.contains('\0') && line;
-        (!value_ok).then(|| format!("has a value of property '{name}' that can't be set"))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,7 +106,7 @@ mod tests {
     #[test]
     fn what_can_not_be_true_is_refused() {
         type Spoil = fn(&mut Case);
-        let spoil: [(&str, Spoil); 19] = [
+        let spoil: [(&str, Spoil); 17] = [
             ("is not one for zone", |c| c.job = JobId::new("web-20070518T033600Z-7f3a").unwrap()),
             ("describes zone 'web'", |c| c.offer.survey.zone.name = ZoneName::new("web").unwrap()),
             ("parts of 0 bytes", |c| c.offer.part = Bytes(0)),
@@ -147,8 +127,6 @@ mod tests {
             ("which no pool holds", |c| c.offer.survey.datasets[0].referenced = Bytes(u64::MAX)),
             ("which no pool holds", |c| c.offer.survey.datasets[0].logical = Bytes(u64::MAX)),
             ("which is the zonepath", |c| drop(c.offer.survey.datasets.remove(0))),
-            ("which is no name", |c| local(&mut c.offer.survey.datasets[0], "-a:b", "x")),
-            ("can't be set", |c| local(&mut c.offer.survey.datasets[0], "quota", "1\n2")),
         ];
         for (why, spoil) in spoil {
             let mut case = case();

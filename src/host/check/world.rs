@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::input::{Reserved, zonepath};
 use super::text::shown;
 use super::zonepath::{ZonepathState, look};
-use crate::cmd::CmdError;
 use crate::cmd::zfs::{PropertyLine, Zfs};
 use crate::cmd::zoneadm::{self, ZoneList};
 use crate::config::Accept;
 use crate::host::claim::{self, Claim};
+use crate::host::landing::{self, Landing};
 use crate::host::{StepError, os};
 use crate::job::layout::Layout;
 use crate::job::message::Offer;
@@ -36,8 +36,8 @@ pub struct World {
     pub used: BTreeMap<DatasetName, Bytes>,
     /// Those of this job's holders that exist and carry its mark.
     pub own: Vec<DatasetName>,
-    /// The names of the native properties that this host's ZFS knows for a filesystem; `None`: could not be told.
-    pub known: Option<BTreeSet<String>>,
+    /// What arriving datasets would inherit.
+    pub landing: Landing,
     /// The newest filesystem version that this host's ZFS takes.
     pub zpl_version: u64,
     /// Its level.
@@ -85,7 +85,7 @@ pub fn gather(
         available: BTreeMap::new(),
         used: BTreeMap::new(),
         own: Vec::new(),
-        known: None,
+        landing: Landing::default(),
         zpl_version: zfs.newest_version()?,
         os: os::level(programs)?,
         zonepath: look(zonepath(offer), accept)?,
@@ -99,8 +99,9 @@ pub fn gather(
     for line in zfs.properties(&["available", "used", MARK], &asked)? {
         take(&mut world, &line, job, holders, &places, &held)?;
     }
-    if let Some(place) = places.first() {
-        world.known = known(zfs, place)?;
+    if let Some(layout) = layout {
+        let above = landing::parents(layout);
+        world.landing = Landing::read(programs, above.iter().filter(|name| places.contains(*name)))?;
     }
     Ok(world)
 }
@@ -143,19 +144,6 @@ fn take(
         _ => {}
     }
     Ok(())
-}
-
-/// The native properties of a filesystem of this host.
-fn known(zfs: Zfs<'_>, place: &DatasetName) -> Result<Option<BTreeSet<String>>, StepError> {
-    match zfs.properties(&["all"], std::slice::from_ref(place)) {
-        Ok(lines) => {
-            let native = lines.into_iter().map(|line| line.property).filter(|name| !name.contains(':'));
-            Ok(Some(native.collect()))
-        }
-        // A user property of this host with a line end in its value: no reason to take no zones.
-        Err(CmdError::Unreadable { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 #[cfg(test)]

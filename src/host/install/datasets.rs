@@ -6,19 +6,30 @@ use std::path::Path;
 use super::{Target, done, zonepath_there};
 use crate::cmd::zfs::property::{Turn, is_carried};
 use crate::cmd::zfs::{Fault, Zfs, argv};
-use crate::host::properties::{Now, Set, Wanted};
+use crate::host::effective::{Effective, Set};
+use crate::host::landing::{self, Landing};
 use crate::host::{Done, StepError, link, quarantine};
 use crate::job::code::Code;
+use crate::job::layout::Placed;
 use crate::job::name::DatasetName;
 use crate::job::step::Install;
+
+/// A dataset's values as they are now: the value, and whether it is its own.
+type Now = BTreeMap<String, (String, bool)>;
 
 /// Datasets that one `zfs set` names at most: an argument list has an end.
 const AT_ONCE: usize = 100;
 
 impl Target<'_> {
-    fn wanted(&self) -> Wanted<'_> {
-        let from = zonepath_there(self.job);
-        Wanted::new(self.layout, &self.job.datasets, &self.job.request, from, self.zonepath())
+    /// The datasets' properties, judged; or the reasons why nothing may be done with them.
+    pub(super) fn effective(&self) -> Result<Result<Effective, Vec<String>>, StepError> {
+        let landing = Landing::read(self.programs, &landing::parents(self.layout))?;
+        let zonepaths = (zonepath_there(self.job), self.zonepath());
+        Ok(Effective::new(self.layout, &self.job.datasets, &self.job.request, zonepaths, &landing))
+    }
+
+    fn judged(&self) -> Result<Effective, StepError> {
+        self.effective()?.map_err(|reasons| StepError::permanent(reasons.join("; ")))
     }
 
     /// canmount=noauto first, then what is set on each dataset itself, mountpoint and shares last: nothing mounts.
@@ -26,31 +37,19 @@ impl Target<'_> {
     /// # Errors
     /// What `zfs set` said.
     pub fn properties(&self) -> Result<Done, StepError> {
-        let here = |i: usize| self.layout.datasets[i].quarantine.clone();
-        let all: Vec<_> = (0..self.layout.datasets.len()).map(here).collect();
+        let effective = self.judged()?;
+        let here = |placed: &Placed| placed.quarantine.clone();
+        let all: Vec<_> = self.layout.datasets.iter().map(here).collect();
         self.set(&Set { property: "canmount".into(), value: "noauto".into(), datasets: all })?;
-        let wanted = self.wanted();
-        let known = self.known()?;
         // Of the guards only what is off: nothing is mounted yet, and setting zoned mounts anew what is.
         for turn in [Turn::Free, Turn::Guard, Turn::Mountpoint, Turn::Share] {
-            for set in wanted.own(turn, here) {
-                let is_known = set.property.contains(':') || known.contains(&set.property);
-                if is_known && (turn != Turn::Guard || set.value == "off") {
+            for set in effective.sets(turn, here) {
+                if turn != Turn::Guard || set.value == "off" {
                     self.set(&set)?;
                 }
             }
         }
         Ok(done(Install::Properties))
-    }
-
-    /// The native properties that this host's ZFS knows: others do not come along, as `plan` says.
-    fn known(&self) -> Result<BTreeSet<String>, StepError> {
-        let first: Vec<_> = self.layout.holders.iter().take(1).cloned().collect();
-        Ok(Zfs::new(self.programs)
-            .properties(&["all"], &first)?
-            .into_iter()
-            .map(|line| line.property)
-            .collect())
     }
 
     fn set(&self, set: &Set) -> Result<(), StepError> {
@@ -84,31 +83,24 @@ impl Target<'_> {
     /// # Errors
     /// What `zfs set` said.
     pub fn quotas(&self) -> Result<Done, StepError> {
-        let wanted = self.wanted();
-        let mut now = self.now()?;
+        let effective = self.judged()?;
         // What was set while receiving, so that data is written as on the source, has done its work.
-        let mut done_with = false;
+        let now = self.now()?;
         for property in quarantine::WRITTEN_BY {
-            let set_by_us =
-                |&i: &usize| !wanted.is_own(i, property) && now[i].get(property).is_some_and(|(_, own)| *own);
+            let set_by_us = |&i: &usize| {
+                !effective.is_set(i, property) && now[i].get(property).is_some_and(|(_, own)| *own)
+            };
             let names: Vec<_> =
                 (0..now.len()).filter(set_by_us).map(|i| self.layout.datasets[i].target.clone()).collect();
             for names in names.chunks(AT_ONCE) {
                 Zfs::new(self.programs).run(&argv::inherit(property, names))?;
-                done_with = true;
             }
         }
-        if done_with {
-            now = self.now()?;
-        }
-        for set in wanted.differing(&now) {
-            self.set(&set)?;
-        }
-        let here = |i: usize| self.layout.datasets[i].target.clone();
+        let here = |placed: &Placed| placed.target.clone();
         // zoned before anything is mounted: setting it, even above a dataset that has its own value, mounts
         // that one anew, which fails where unmounting is asynchronous or the dataset is in use.
-        let guards = wanted.own(Turn::Guard, here).into_iter().filter(|set| set.value != "off");
-        for set in wanted.own(Turn::Limit, here).into_iter().chain(guards) {
+        let guards = effective.sets(Turn::Guard, here).into_iter().filter(|set| set.value != "off");
+        for set in effective.sets(Turn::Limit, here).into_iter().chain(guards) {
             self.set(&set)?;
         }
         Ok(done(Install::Quotas))
@@ -128,8 +120,8 @@ impl Target<'_> {
     }
 
     /// canmount as on the source: all is in its place, and setting it on what is mounted would mount it anew.
-    fn canmount(&self, wanted: &Wanted<'_>) -> Result<(), StepError> {
-        for (own, datasets) in wanted.canmount() {
+    fn canmount(&self, effective: &Effective) -> Result<(), StepError> {
+        for (own, datasets) in effective.canmount() {
             for datasets in datasets.chunks(AT_ONCE) {
                 // canmount is not inheritable, so a plain `zfs inherit` refuses it; -S takes the local value away
                 // (observed on zfs-fuse; illumos zfs_do_inherit checks `received` first).
@@ -147,20 +139,14 @@ impl Target<'_> {
     /// # Errors
     /// Permanent where a directory is not empty.
     pub fn mount(&self) -> Result<Done, StepError> {
-        let wanted = self.wanted();
-        self.canmount(&wanted)?;
+        let effective = self.judged()?;
+        self.canmount(&effective)?;
         let now = self.now()?;
-        let mut mounts: Vec<(&str, &DatasetName)> = Vec::new();
-        for (i, placed) in self.layout.datasets.iter().enumerate() {
-            let value = |property| wanted.value(i, property).unwrap_or_default();
-            let mountpoint = value("mountpoint");
-            let mounted = now[i].get("mounted").is_some_and(|(value, _)| value == "yes");
-            let is_path = mountpoint.starts_with('/');
-            if is_path && value("canmount") == "on" && value("zoned") != "on" && !mounted {
-                mounts.push((mountpoint, &placed.target));
-            }
-        }
-        mounts.sort_by_key(|(mountpoint, _)| mountpoint.len());
+        let mounted: BTreeSet<&DatasetName> = (self.layout.datasets.iter().zip(&now))
+            .filter(|(_, now)| now.get("mounted").is_some_and(|(value, _)| value == "yes"))
+            .map(|(placed, _)| &placed.target)
+            .collect();
+        let mounts = effective.mounts().into_iter().filter(|(_, dataset)| !mounted.contains(dataset));
         for (mountpoint, dataset) in mounts {
             // What was received may hold a link on the way to a mountpoint.
             let link = link::on(Path::new(mountpoint)).map_err(|error| {

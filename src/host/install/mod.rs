@@ -11,7 +11,7 @@ mod zone;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Done, StepError, check, quarantine, route};
+use super::{Done, StepError, quarantine, route};
 use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::cmd::zoneadm;
 use crate::cmd::zoneadm::ZoneLine;
@@ -121,10 +121,8 @@ impl Target<'_> {
                 reasons.push(format!("what was received of '{}' is not what was handed off", placed.source));
             }
         }
-        // The handoff's properties are a peer's word too, and not those of the offer.
-        let from = zonepath_there(self.job);
-        let overrides = &self.job.request.target.properties;
-        reasons.extend(check::judge_properties(&self.job.datasets, overrides, from, self.zonepath()));
+        // The handoff's values are a peer's word, too.
+        reasons.extend(self.effective()?.err().into_iter().flatten());
         if !reasons.is_empty() {
             return Err(StepError::permanent(reasons.join("; ")));
         }

@@ -1,6 +1,10 @@
 //! A dataset that arrives is never mounted over a directory of the target, never shared by it, and never gets a
 //! property that was not judged, whatever the peer claims in its offer or in its handoff.
 
+use zmigrate::job::message::Handoff;
+use zmigrate::job::name::DatasetName;
+use zmigrate::job::survey::{Property, Source};
+
 use crate::lab::ends::{Before, assert_outcomes};
 use crate::lab::{Lab, Lies, Request, TOP};
 
@@ -9,13 +13,20 @@ const LOOT: &str = "/root/.ssh";
 
 /// The peer's `zfs` lies; the zone ends where and as it was found, and nothing of the lie was set on the target.
 #[track_caller]
-fn lied(when: Lies, lies: &[(&str, &str, &str, &str)], result: &str, reason: &str) {
+fn lied(when: Lies, lies: &[(&str, &str, &str, &str)], reason: &str) {
     let lab = Lab::new();
     let before = Before::of(&lab.source);
     lab.source.lie(when, lies);
     lab.start();
     lab.migrate(&Request::new());
-    assert_outcomes(&lab, result, &[reason]);
+    if when == Lies::Always {
+        assert_outcomes(&lab, "refused", &[reason]);
+    } else {
+        // The source's own daemon sees it, and withdraws.
+        let line = &lab.source.outcomes()[0];
+        assert!(line.contains("result=failed ") && line.contains(reason), "no {reason:?} in {line}");
+        assert!(line.contains("step=recapture undone=yes"), "{line}");
+    }
     before.assert_as_found(&lab.source, &lab.target);
     assert_nothing_done(&lab);
 }
@@ -29,15 +40,85 @@ fn assert_nothing_done(lab: &Lab) {
 }
 
 #[test]
-fn a_mountpoint_outside_the_zonepath_is_refused() {
+fn a_mountpoint_claimed_as_inherited_is_refused() {
     let pkgsrc = format!("{TOP}/pkgsrc");
-    let reason = "has the mountpoint /root/.ssh outside of the zonepath";
-    lied(Lies::Always, &[(&pkgsrc, "mountpoint", LOOT, "local")], "refused", reason);
+    let from = format!("inherited from {TOP}");
+    let reason = "says that it inherits mountpoint=/root/.ssh";
+    lied(Lies::Always, &[(&pkgsrc, "mountpoint", LOOT, &from)], reason);
 }
 
 #[test]
-fn a_mountpoint_of_the_handoff_is_judged_too() {
+fn a_canmount_claimed_as_default_is_refused() {
     let pkgsrc = format!("{TOP}/pkgsrc");
-    let reason = "has the mountpoint /root/.ssh outside of the zonepath";
-    lied(Lies::AfterDetach, &[(&pkgsrc, "mountpoint", LOOT, "local")], "failed", reason);
+    let lies = [(&*pkgsrc, "mountpoint", LOOT, "local"), (&*pkgsrc, "canmount", "noauto", "default")];
+    lied(Lies::Always, &lies, "says that canmount=noauto is the default");
+}
+
+#[test]
+fn a_name_with_an_equals_sign_is_refused() {
+    let pkgsrc = format!("{TOP}/pkgsrc");
+    let lies = [(&*pkgsrc, "mountpoint=/root/.ssh", "on", "local")];
+    lied(Lies::Always, &lies, "has a property 'mountpoint=/root/.ssh', which is no name");
+}
+
+#[test]
+fn a_filesystem_that_becomes_a_volume_is_not_handed_off() {
+    let pkgsrc = format!("{TOP}/pkgsrc");
+    let lies = [
+        (&*pkgsrc, "type", "volume", "-"),
+        (&*pkgsrc, "mountpoint", LOOT, "local"),
+        (&*pkgsrc, "sharenfs", "rw", "local"),
+    ];
+    lied(
+        Lies::AfterDetach,
+        &lies,
+        "dataset 'data/zones/dbbackup/pkgsrc' is no longer the one that was offered",
+    );
+}
+
+#[test]
+fn a_user_property_that_comes_late_is_not_handed_off() {
+    let pkgsrc = format!("{TOP}/pkgsrc");
+    let reason = "property 'my:note' of dataset 'data/zones/dbbackup/pkgsrc' is no longer as it was offered";
+    lied(Lies::AfterDetach, &[(&pkgsrc, "my:note", "x", "local")], reason);
+}
+
+/// The peer's handoff is forged; the target keeps nothing of it, and the zone ends where and as it was found.
+#[track_caller]
+fn forged(property: &str, value: &str, reason: &str) {
+    let lab = Lab::new();
+    let before = Before::of(&lab.source);
+    lab.start();
+    let job = lab.submit(&Request::new());
+    lab.kill_before_handoff(&job);
+    let pkgsrc = DatasetName::new(format!("{TOP}/pkgsrc")).expect("a dataset");
+    let set = Property { value: value.to_owned(), source: Source::Local };
+    let changed = [(pkgsrc, [(property.to_owned(), set)].into())].into();
+    lab.forge(&job, Handoff { guids: lab.sent_guids(&job), changed, entries: String::new() });
+    lab.target.wait_outcome(0);
+    lab.source.start();
+    lab.outcomes();
+    assert_outcomes(&lab, "failed", &[reason]);
+    before.assert_as_found(&lab.source, &lab.target);
+    assert_nothing_done(&lab);
+}
+
+#[test]
+fn a_share_in_the_handoff_is_refused() {
+    forged("sharenfs", "rw", "the handoff changes property 'sharenfs'");
+}
+
+#[test]
+fn a_user_property_in_the_handoff_is_refused() {
+    forged("my:note", "x", "the handoff changes property 'my:note'");
+}
+
+#[test]
+fn a_name_with_an_equals_sign_in_the_handoff_is_refused() {
+    forged("mountpoint=/root/.ssh", "x", "the handoff changes property 'mountpoint=/root/.ssh'");
+}
+
+#[test]
+fn a_mountpoint_in_the_handoff_is_judged() {
+    forged("mountpoint", LOOT, "has the mountpoint /root/.ssh outside of the zonepath");
 }

@@ -1,9 +1,13 @@
-//! A hostile source: an honest daemon whose `zfs` lies.
+//! A hostile source: an honest daemon whose `zfs` lies, or messages that are sealed by hand.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use super::{Host, ZONE};
+use zmigrate::job::message::{self, Message};
+use zmigrate::job::name::{DatasetName, Guid, JobId};
+
+use super::{Host, Lab, ZONE};
 
 /// Until when `zfs` tells the truth.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,5 +55,39 @@ $1 != last {{ last = $1; printf "%s", all[$1] }}
         fs::write(&program, script).expect("a script");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("its mode");
         self.configure("path = [", &format!("path = [\"{}\", ", dir.display()));
+    }
+}
+
+impl Lab {
+    /// Lets the source send everything and kills its daemon before the handoff. Then a message can be forged,
+    /// and the source started again.
+    pub fn kill_before_handoff(&self, job: &str) {
+        self.source.wait_event(job, "autoboot-cleared", "");
+        self.target.stop();
+        self.source.wait_event(job, "snapshotted", "");
+        // The next look at the zone is the one before the handoff, and the target has not received anything yet.
+        let kill = serde_json::json!({"do": "kill-parent", "when": "before"});
+        let rule = serde_json::json!({"command": "zoneadm", "contains": ["list"], "call": 1, "action": kill});
+        self.source.fault(&rule);
+        self.target.start();
+        self.source.wait_killed();
+        self.source.no_faults();
+    }
+
+    /// The guids of the snapshots that the source has sent, by its journal.
+    pub fn sent_guids(&self, job: &str) -> BTreeMap<DatasetName, Guid> {
+        let journal = self.source.of_job(job, "journal");
+        let lines = journal.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let guids = lines.filter_map(|line| line["event"].get("guids").cloned()).last().expect("a snapshot");
+        serde_json::from_value(guids).expect("guids")
+    }
+
+    /// Puts a message into the target's dropbox as the source's daemon would.
+    pub fn forge<M: Message>(&self, job: &str, body: M) {
+        let id = JobId::new(job).expect("a job's id");
+        let dir = self.target.dropbox().join("in").join(job);
+        let dot = dir.join(format!(".{}.new", M::NAME));
+        fs::write(&dot, message::seal(&id, body)).expect("a message");
+        fs::rename(&dot, dir.join(M::NAME)).expect("its name");
     }
 }
