@@ -36,6 +36,7 @@ mod world;
 mod zonepath;
 
 pub use config::judge_config;
+pub use datasets::encrypted;
 pub use input::{Check, Reserved};
 pub use judgement::Judgement;
 pub use offer::faults;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::check::{ScratchRoom, staged};
-use super::{StepError, roots};
+use super::{StepError, check, roots};
 use crate::cmd::svcs::SvcState;
 use crate::cmd::zfs::property::is_carried;
 use crate::cmd::zfs::{PropertyLine, Source as ZfsSource, Zfs};
@@ -36,6 +36,10 @@ pub fn survey(programs: &Programs, name: &ZoneName) -> Result<Survey, StepError>
     })?;
     let zonepath = line.zonepath.to_string_lossy().into_owned();
     let datasets = datasets(programs, &roots::of_zone(programs, name, &zonepath, &parsed)?)?;
+    let encrypted: Vec<_> = datasets.iter().filter_map(check::encrypted).collect();
+    if !encrypted.is_empty() {
+        return Err(StepError::permanent(encrypted.join("; ")));
+    }
     let running = line.state == ZoneState::Running;
     Ok(Survey {
         os: super::os::level(programs)?,
@@ -105,9 +109,11 @@ fn dataset(name: DatasetName, guid: Option<Guid>, lines: &[PropertyLine]) -> Res
     let logical = (referenced as f64 * ratio.unwrap_or(1.0).clamp(1.0, 1000.0)) as u64;
     let properties: BTreeMap<_, _> = lines
         .iter()
-        .filter(|line| is_carried(&line.property))
         .filter_map(|line| {
             let source = match &line.source {
+                // Fixed at creation, where the source is `-` (OpenZFS) or `local` (Solaris 11).
+                _ if line.property == "encryption" => Source::Default,
+                _ if !is_carried(&line.property) && !is_left_out(line) => return None,
                 ZfsSource::Local | ZfsSource::Received => Source::Local,
                 ZfsSource::Default => Source::Default,
                 ZfsSource::Inherited(from) => Source::Inherited(from.clone()),
@@ -129,9 +135,54 @@ fn dataset(name: DatasetName, guid: Option<Guid>, lines: &[PropertyLine]) -> Res
     })
 }
 
+/// Whether the dataset has this setting of its own and a migration does not carry it.
+fn is_left_out(line: &PropertyLine) -> bool {
+    line.source.is_own() && !line.property.starts_with("zmigrate:")
+}
+
 /// Services of a running zone that are in maintenance.
 fn maintenance(programs: &Programs, zone: &ZoneName) -> Result<Vec<String>, StepError> {
     let all = svcs::all(programs, zone)?;
     let ill = all.into_iter().filter(|(_, standing)| standing.state == SvcState::Maintenance);
     Ok(ill.map(|(fmri, _)| fmri).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::sample::sample;
+    use crate::cmd::zfs::parse;
+    use crate::host::check::fixture::case;
+
+    /// The first dataset of a sample, as a survey has it.
+    fn first(text: &str) -> Dataset {
+        let lines = parse::properties(text).unwrap();
+        let name = lines[0].dataset().unwrap();
+        let block: Vec<_> = lines.into_iter().take_while(|line| line.name == name.as_str()).collect();
+        dataset(name, Some(Guid(1)), &block).unwrap()
+    }
+
+    #[test]
+    fn an_encrypted_dataset_is_refused_on_both_hosts() {
+        let text = sample!("zfs/get-all-encrypted.txt");
+        let surveyed = first(text);
+        let why = "dataset 'data/zones/web' is encrypted (aes-256-gcm)";
+        assert!(check::encrypted(&surveyed).unwrap().starts_with(why));
+        let mut case = case();
+        let name = case.offer.survey.datasets[1].name.clone();
+        case.offer.survey.datasets[1] = Dataset { name, ..surveyed };
+        assert!(case.refusals().contains("'data/zones/dbbackup/pkgsrc' is encrypted (aes-256-gcm)"));
+        // Below its encryption root a dataset has no keylocation, but it has the cipher.
+        let below = text.lines().filter(|line| line.starts_with("data/zones/web/tank\t"));
+        let below: String = below.map(|line| format!("{line}\n")).collect();
+        assert_eq!(first(&below).cipher(), Some("aes-256-gcm"));
+        assert_eq!(check::encrypted(&first(sample!("zfs/get-all.txt"))), None);
+    }
+
+    #[test]
+    fn settings_that_are_not_carried_are_surveyed() {
+        let surveyed = first(sample!("zfs/get-all-encrypted.txt"));
+        assert_eq!(surveyed.value("keylocation"), Some("file:///etc/web.key"));
+        assert_eq!((surveyed.value("creation"), surveyed.value("pbkdf2iters")), (None, None));
+    }
 }

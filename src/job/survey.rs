@@ -77,7 +77,8 @@ pub struct Dataset {
     /// The same before compression: about what `zfs send` will give.
     #[serde(default)]
     pub logical: Bytes,
-    /// Settable properties and user properties, effective values with their source.
+    /// Effective values with their source: of all properties that a migration carries, of all others that are set on the
+    /// dataset itself, so that the target can say what it leaves out, and of `encryption`.
     /// Shared: a job knows its datasets as offered, as recaptured and as handed off, and a zone may have hundreds.
     pub properties: Arc<BTreeMap<String, Property>>,
 }
@@ -117,6 +118,11 @@ impl Dataset {
     /// A property's effective value.
     pub fn value(&self, property: &str) -> Option<&str> {
         self.properties.get(property).map(|p| p.value.as_str())
+    }
+
+    /// The cipher of ZFS's own encryption, if the dataset is encrypted.
+    pub fn cipher(&self) -> Option<&str> {
+        self.value("encryption").filter(|cipher| !matches!(*cipher, "off" | "-"))
     }
 
     /// What its data takes up when it is written anew by the dataset's own properties. What was

@@ -6,7 +6,7 @@ use super::text::shown;
 use crate::host::features;
 use crate::job::code::Code;
 use crate::job::layout::Layout;
-use crate::job::survey::Kind;
+use crate::job::survey::{Dataset, Kind};
 
 /// The longest name of a snapshot with its dataset's (illumos `sys/fs/zfs.h`: ZFS_MAX_DATASET_NAME_LEN is 256).
 const LONGEST: usize = 255;
@@ -47,20 +47,22 @@ fn kinds(check: &Check<'_>, judgement: &mut Judgement) {
                 features::sent(dataset).without(taken)
             ));
         }
-        if let Some(cipher) = dataset.value("encryption").filter(|value| !matches!(*value, "off" | "-")) {
-            judgement.refuse(
-                Code::Dataset,
-                format!(
-                    "dataset '{name}' is encrypted ({}); encrypted datasets are not carried in this version",
-                    shown(cipher)
-                ),
-            );
+        if let Some(why) = encrypted(dataset) {
+            judgement.refuse(Code::Dataset, why);
         }
         highest = highest.max(version);
     }
     judgement.note(format!(
         "the target's ZFS takes filesystem version {newest}, the zone's have {highest} at most"
     ));
+}
+
+/// Why an encrypted dataset must not be sent: a plain `zfs send` decrypts it.
+pub fn encrypted(dataset: &Dataset) -> Option<String> {
+    let (name, cipher) = (&dataset.name, shown(dataset.cipher()?));
+    Some(format!(
+        "dataset '{name}' is encrypted ({cipher}); encrypted datasets are not carried in this version"
+    ))
 }
 
 fn lengths(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {

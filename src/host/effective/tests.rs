@@ -121,12 +121,11 @@ fn a_user_property_from_above_the_zone_stays_there() {
 
 #[test]
 fn a_value_within_the_zone_is_derived_not_claimed() {
-    let on = ("mountpoint", "/z", Source::Local);
-    let z =
-        to(&[], [dataset("d/z", &[on.clone()]), dataset("d/z/a", &[("mountpoint", "/z/a", from("d/z"))])]);
+    let on = [("mountpoint", "/z", Source::Local)];
+    let z = to(&[], [dataset("d/z", &on), dataset("d/z/a", &[("mountpoint", "/z/a", from("d/z"))])]);
     assert_eq!(z.sets(), ["mountpoint=/z d/z"]);
     for claimed in ["/root/.ssh", "none", "/z/b"] {
-        to(&[], [dataset("d/z", &[on.clone()]), dataset("d/z/a", &[("mountpoint", claimed, from("d/z"))])])
+        to(&[], [dataset("d/z", &on), dataset("d/z/a", &[("mountpoint", claimed, from("d/z"))])])
             .assert_refused(&format!(
                 "says that it inherits mountpoint={claimed} from 'd/z', which would give it /z/a"
             ));

@@ -6,7 +6,7 @@ use zmigrate::job::name::DatasetName;
 use zmigrate::job::survey::{Property, Source};
 
 use crate::lab::ends::{Before, assert_outcomes};
-use crate::lab::{Lab, Lies, Request, TOP};
+use crate::lab::{Lab, Lies, Request, TOP, ZONE, wait};
 
 /// Where a thief wants to be.
 const LOOT: &str = "/root/.ssh";
@@ -121,4 +121,33 @@ fn a_name_with_an_equals_sign_in_the_handoff_is_refused() {
 #[test]
 fn a_mountpoint_in_the_handoff_is_judged() {
     forged("mountpoint", LOOT, "has the mountpoint /root/.ssh outside of the zonepath");
+}
+
+#[test]
+fn an_encrypted_dataset_never_leaves_its_host() {
+    let lab = Lab::new();
+    let key = lab.source.root.join("web.key");
+    std::fs::write(&key, [7; 32]).expect("a key");
+    let (dataset, location) = (format!("{TOP}/tank/secret"), "keylocation=file:///web.key");
+    lab.source
+        .run("zfs", &["create", "-o", "encryption=on", "-o", "keyformat=raw", "-o", location, &dataset]);
+    let before = Before::of(&lab.source);
+    lab.start();
+    lab.submit(&Request::new());
+    let line = lab.source.wait_outcome(0);
+    assert!(line.contains("'data/zones/dbbackup/tank/secret' is encrypted (aes-256-gcm)"), "{line}");
+    lab.rest();
+    before.assert_at_home(&lab.source);
+    assert_eq!(lab.source.calls("shutdown") + lab.source.calls("autoboot"), 0);
+    assert_eq!(lab.target.datasets(), [""; 0]);
+}
+
+#[test]
+fn a_setting_that_stays_behind_is_named() {
+    let lab = Lab::new();
+    lab.source.lie(Lies::Always, &[(TOP, "mlslabel", "public", "local")]);
+    lab.start();
+    wait("the dropbox", || lab.target.told().contains("event=ready").then_some(()));
+    let said = lab.source.ask(&["plan", ZONE, "zhost2"]);
+    assert!(said.contains(&format!("property 'mlslabel' does not come along: {TOP}")), "{said}");
 }

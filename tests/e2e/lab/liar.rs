@@ -78,7 +78,8 @@ impl Lab {
     pub fn sent_guids(&self, job: &str) -> BTreeMap<DatasetName, Guid> {
         let journal = self.source.of_job(job, "journal");
         let lines = journal.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let guids = lines.filter_map(|line| line["event"].get("guids").cloned()).last().expect("a snapshot");
+        let guids =
+            lines.filter_map(|line| line["event"].get("guids").cloned()).next_back().expect("a snapshot");
         serde_json::from_value(guids).expect("guids")
     }
 
