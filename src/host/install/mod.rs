@@ -130,21 +130,25 @@ impl Target<'_> {
         Ok(Done::Event(Event::Installed { step: Install::Recheck, note }))
     }
 
-    /// Takes away the final snapshots, by guid, and the empty quarantine.
+    /// Destroys this job's final snapshots, known by guid, and the empty quarantine. A snapshot of the same name that
+    /// the zone made stays, also on a dataset that the zone made.
     ///
     /// # Errors
-    /// Transient while something is busy.
+    /// Transient while something is busy; all other snapshots are destroyed by then.
     pub fn clean(&self) -> Result<(), StepError> {
         let places = self.in_place()?;
-        let zfs = Zfs::new(self.programs);
-        let ours = self.layout.datasets.iter().filter(|d| self.is_ours(d, &d.target, &places)).count();
-        for root in self.layout.roots().filter(|root| self.is_ours(root, &root.target, &places)) {
-            if ours == self.layout.datasets.len() {
-                match zfs.run(&argv::destroy_snapshot_tree(&root.target, &self.job.snapshot)) {
-                    Err(error) if Fault::of_error(&error) == Fault::Missing => {}
-                    other => drop(other?),
-                }
+        let mut failed = None;
+        for placed in
+            self.layout.datasets.iter().filter(|placed| self.is_ours(placed, &placed.target, &places))
+        {
+            let argv = argv::destroy_snapshot(&placed.target, &self.job.snapshot);
+            match Zfs::new(self.programs).run(&argv) {
+                Err(error) if Fault::of_error(&error) == Fault::Missing => {}
+                other => failed = failed.or(other.err()),
             }
+        }
+        if let Some(error) = failed {
+            return Err(error.into());
         }
         quarantine::clear(self.programs, self.job, self.layout)
     }

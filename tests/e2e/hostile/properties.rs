@@ -6,7 +6,7 @@ use zmigrate::job::name::DatasetName;
 use zmigrate::job::survey::{Property, Source};
 
 use crate::lab::ends::{Before, assert_outcomes};
-use crate::lab::{Lab, Lies, Request, TOP, ZONE, wait};
+use crate::lab::{Lab, Lies, Request, TOP, ZONE, failing, wait};
 
 /// Where a thief wants to be.
 const LOOT: &str = "/root/.ssh";
@@ -150,4 +150,25 @@ fn a_setting_that_stays_behind_is_named() {
     wait("the dropbox", || lab.target.told().contains("event=ready").then_some(()));
     let said = lab.source.ask(&["plan", ZONE, "zhost2"]);
     assert!(said.contains(&format!("property 'mlslabel' does not come along: {TOP}")), "{said}");
+}
+
+#[test]
+fn the_target_destroys_its_own_snapshots_and_no_others() {
+    let lab = Lab::new();
+    lab.target.fault(&failing("zlogin", &["mysqladmin"], "not yet"));
+    lab.start();
+    let request = Request::new().set("", "snapshot", "\"migrate\"").set("verify", "timeout", "\"60s\"");
+    let job = lab.submit(&request);
+    lab.target.wait_event(&job, "installed", "boot");
+    // The zone's administrator makes a dataset with a snapshot of that name, and destroys another one.
+    let new = format!("{TOP}/tank/new");
+    lab.target.run("zfs", &["create", &new]);
+    lab.target.run("zfs", &["snapshot", &format!("{new}@migrate")]);
+    lab.target.run("zfs", &["destroy", "-r", &format!("{TOP}/tank/mysql/db2")]);
+    lab.target.no_faults();
+    lab.outcomes();
+    assert_outcomes(&lab, "ok", &[]);
+    let left = lab.target.datasets();
+    let snapshots: Vec<_> = left.iter().filter(|name| name.contains('@')).collect();
+    assert_eq!(snapshots, [&format!("{new}@migrate")]);
 }
