@@ -4,6 +4,7 @@
 //! its peer's datasets may. Whether the directories and datasets exist is for `zmigrate check` to find out.
 //! [`Config::load`] is the one place that reads the file; a fault in it never leaves half of a configuration in force.
 
+mod load;
 mod network;
 mod peer;
 mod read;
@@ -11,12 +12,9 @@ mod read;
 pub use network::Network;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::guard::{self, Seen};
 use crate::job::fault::{Fault, Faults};
 use crate::job::name::{Bytes, DatasetName, HostName, JobId};
 use crate::log::Facility;
@@ -55,9 +53,6 @@ pub const SFTP_DROPBOX: &str = "/";
 pub const CONNECTIONS: u32 = 2;
 /// What zonecfg itself takes for a zone without a `limitpriv`.
 pub const LIMITPRIV: &str = "default";
-
-/// The largest file that is read; a longer one is no configuration.
-const LARGEST: u64 = 1 << 20;
 
 /// One host's configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -224,7 +219,7 @@ impl Config {
     /// not UTF-8.
     pub fn load(path: &Path, default_host: &str) -> Result<Self, Faults> {
         let file = path.to_string_lossy();
-        let text = read_text(path).map_err(|why| Faults(vec![Fault::of_file(&file, why)]))?;
+        let text = load::text(path).map_err(|why| Faults(vec![Fault::of_file(&file, why)]))?;
         Ok(Self::parse(&file, &text, default_host)?)
     }
 
@@ -247,38 +242,6 @@ impl Config {
     pub fn out(&self, job: &JobId) -> PathBuf {
         self.scratch.dir.join("out").join(job.as_str())
     }
-}
-
-fn read_text(path: &Path) -> Result<String, String> {
-    let unreadable = |error: std::io::Error| format!("can't be read: {error}");
-    // A FIFO of that name would block the daemon's start for ever.
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err("is not a file".to_owned());
-    }
-    let mut file = File::open(path).map_err(unreadable)?;
-    judge(path, &file)?;
-    let mut bytes = Vec::new();
-    (&mut file).take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err("is longer than 1 MiB, which no configuration is".to_owned());
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-        format!("is not UTF-8: see line {line}")
-    })
-}
-
-/// Judges the very file that is read, and the directory that it lies in, links followed.
-fn judge(path: &Path, file: &File) -> Result<(), String> {
-    let unknown = |error: std::io::Error| format!("can't be looked at: {error}");
-    let real = path.canonicalize().map_err(unknown)?;
-    let directory = real.parent().unwrap_or(&real);
-    let file = Seen::of(&real, &file.metadata().map_err(unknown)?);
-    let directory = Seen::at(directory).map_err(unknown)?;
-    guard::file(&file, guard::me()).map_err(|flaw| format!("{}: {}", flaw.why, flaw.remedy))?;
-    guard::holder(&directory, guard::me())
-        .map_err(|flaw| format!("lies in {}, which {}: {}", flaw.path, flaw.why, flaw.remedy))
 }
 
 #[cfg(test)]

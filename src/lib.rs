@@ -94,7 +94,7 @@
 //! | whatever is dropped ends in one place, and nothing dropped stops the daemon | `spool/incoming.rs`: `whatever_is_no_request_ends_in_rejected_with_a_reason` |
 //! | a target that has lost its job does not give back a zone that it has, and a request is begun or set aside, not lost | `tests/e2e/forgotten.rs` |
 //! | what takes too long while a zone is down is told, with the way out | `tests/e2e/peers.rs` |
-//! | only root, or who runs the daemon, says by a configuration what it runs | `config/tests.rs`: `a_file_that_others_can_write_or_replace_does_not_choose_what_root_runs` |
+//! | only root, or who runs the daemon, says by a configuration what it runs | `config/load.rs`: `a_file_that_others_can_write_or_replace_does_not_choose_what_root_runs` |
 //! | only root submits, and who holds the right; nobody in another's name | `spool/incoming.rs`, `tests/e2e/rights.rs` |
 //! | one outcome line for each job and host | `log/outcome.rs`, and on rsyslogd `tests/syslog.rs`; at a log host that was down meanwhile `tests/loghost/` |
 //! | a stream that ZFS must not see is stopped before it | `stream/tests.rs` |

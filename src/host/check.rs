@@ -23,6 +23,7 @@ mod input;
 mod judgement;
 mod landing;
 mod level;
+mod name;
 mod network;
 mod offer;
 mod places;
@@ -49,6 +50,7 @@ pub fn judge(check: &Check<'_>) -> Judgement {
     let mut judgement = Judgement::of_faults(faults(check.job, check.offer));
     if judgement.refusals.is_empty() {
         level::judge(check, &mut judgement);
+        name::judge(check, &mut judgement);
         landing::judge(check, &mut judgement);
         datasets::judge(check, &mut judgement);
         places::judge(check, &mut judgement);

@@ -17,10 +17,12 @@ use crate::job::retry::ErrorKind;
 use crate::process::RunError;
 use crate::transport::TransportError;
 
+mod allowance;
 pub mod attach;
 mod brand;
 pub mod check;
 mod claim;
+mod comparison;
 pub mod effective;
 pub mod environment;
 pub mod features;
@@ -43,6 +45,7 @@ pub mod stage;
 pub mod survey;
 pub mod undo;
 pub mod verify;
+mod writing;
 
 /// How a step went when nothing failed.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use super::input::Check;
 use super::judgement::Judgement;
 use super::resource::Judge;
 use super::text::{listed, shown};
-use super::{edits, network};
+use super::{edits, network, privilege};
 use crate::cmd::zonecfg::ZoneConfig;
 use crate::config::Accept;
 use crate::host::brand::Brand;
@@ -81,7 +81,7 @@ fn refusals(config: &ZoneConfig, accept: &Accept, offered: &[DatasetName]) -> Ve
         refusals.push(format!("is configured with brand '{}', which is not carried", shown(config.brand())));
     }
     let limitpriv = config.global("limitpriv").unwrap_or_default();
-    refusals.extend(judge.limitpriv(limitpriv));
+    refusals.extend(privilege::refusal(limitpriv, &accept.limitpriv));
     let globals = config.globals.iter().filter(|(name, _)| *name != "limitpriv");
     refusals.extend(globals.filter_map(|(name, value)| judge.global(name, value)));
     refusals.extend(config.resources.iter().filter_map(|resource| judge.resource(resource)));

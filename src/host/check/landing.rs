@@ -6,14 +6,12 @@ use super::input::{Check, zonepath};
 use super::judgement::Judgement;
 use super::text::{listed, shown};
 use super::zonepath::ZonepathState;
-use crate::cmd::zoneadm::ZoneState;
 use crate::host::brand::Brand;
 use crate::job::code::Code;
 use crate::job::path;
 
 /// Judges name, zonepath and route.
 pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
-    name(check, judgement);
     match path::zonepath(zonepath(check.offer)) {
         Ok(zonepath) => place(check, &zonepath, judgement),
         Err(why) => judgement.refuse(Code::Zonepath, format!("zonepath {why}")),
@@ -28,32 +26,6 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
                 format!("the request sets {said}, which the target does not accept; take [target.route] out"),
             );
         }
-    }
-}
-
-fn name(check: &Check<'_>, judgement: &mut Judgement) {
-    let zone = &check.offer.request.zone;
-    let zones = &check.world.zones;
-    match zones.find(zone.as_str()).map(|line| line.state) {
-        Some(ZoneState::Configured) => judgement.refuse(
-            Code::Zone,
-            format!(
-                "zone '{zone}' is configured on the target; if an earlier migration took it away from there, \
-             `zmigrate finish JOB` there removes what it left, else `zonecfg -z {zone} delete`"
-            ),
-        ),
-        Some(state) => judgement.refuse(Code::Zone, format!("zone '{zone}' exists on the target ({state})")),
-        None => {}
-    }
-    if !zones.is_complete() {
-        let complaint = zones.complaints.trim().lines().next().unwrap_or_default();
-        judgement.refuse(Code::Zone, format!(
-            "zoneadm on the target could not tell all of its zones, so '{zone}' may be taken: {}; mend that zone first",
-            shown(complaint)
-        ));
-    }
-    if let Some(other) = check.reserved.iter().find(|other| other.zone == *zone) {
-        judgement.refuse(Code::Zone, format!("zone '{zone}' is coming to the target by job {}", other.job));
     }
 }
 
@@ -155,8 +127,8 @@ fn overlap(a: &Path, b: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cmd::zoneadm::ZoneState;
     use crate::host::check::fixture::{Case, case, name, reserved, zone_line};
-    use crate::job::name::ZoneName;
     use crate::job::request::Request;
 
     fn refused(why: &str, spoil: impl Fn(&mut Case)) {
@@ -164,26 +136,6 @@ mod tests {
         spoil(&mut case);
         let said = case.refusals();
         assert!(said.contains(why), "{why}: {said}");
-    }
-
-    #[test]
-    fn the_zones_name_must_be_free_and_that_must_be_known() {
-        for (state, why) in [
-            (ZoneState::Running, "exists on the target (running)"),
-            (ZoneState::Incomplete, "exists on the target (incomplete)"),
-            (ZoneState::Configured, "zmigrate finish JOB"),
-        ] {
-            refused(why, |c| {
-                c.world.zones.zones.push(zone_line("dbbackup", state, "/export/zones/dbbackup"))
-            });
-        }
-        refused("could not tell all of its zones", |c| {
-            c.world.zones.complaints = "zoneadm: web: Invalid document\n".to_owned();
-        });
-        refused("is coming to the target by job web-", |c| {
-            let zone = ZoneName::new("dbbackup").unwrap();
-            c.reserved.push(crate::host::check::input::Reserved { zone, ..reserved() });
-        });
     }
 
     #[test]

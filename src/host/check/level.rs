@@ -9,7 +9,8 @@ use super::input::Check;
 use super::judgement::Judgement;
 use super::text::shown;
 use crate::host::brand::{Brand, instead};
-use crate::host::os::{Comparison, compare, updated_by};
+use crate::host::comparison::{Comparison, compare};
+use crate::host::os::updated_by;
 use crate::job::code::Code;
 use crate::job::request::Attach;
 

@@ -2,12 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use super::text::words;
+use super::text::{shown, words};
+
+/// Why a zone with this limitpriv has wider privileges than accepted, as a fragment that follows
+/// `zone 'x'`. A zone without limitpriv has `default`.
+pub(super) fn refusal(value: &str, accepted: &str) -> Option<String> {
+    let wanted = if value.is_empty() { "default" } else { value };
+    (!no_wider(wanted, accepted)).then(|| {
+        format!(
+            "has limitpriv={}, the target accepts {accepted}; set limitpriv to that in [target.zonecfg]",
+            shown(wanted)
+        )
+    })
+}
 
 /// Whether the privileges `wanted` are within `accepted`, both as zonecfg's limitpriv spells them: names and sets, `!x` or `-x`
 /// takes one away (priv_str_to_set(3C); unverified). Read from left to right there, so a list that grants after it takes away is only known
 /// when it is the very same.
-pub(super) fn no_wider(wanted: &str, accepted: &str) -> bool {
+fn no_wider(wanted: &str, accepted: &str) -> bool {
     let read = |list: &str| {
         let list = list.to_ascii_lowercase();
         let (taken, granted): (Vec<_>, Vec<_>) =

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::privilege::no_wider;
 use super::text::{listed, shown, words};
 use crate::cmd::zonecfg::Resource;
 use crate::config::Accept;
@@ -69,18 +68,6 @@ impl Judge<'_> {
             }),
             _ => Some(format!("has {}={shown_value}, which is not accepted; clear it", shown(name))),
         }
-    }
-
-    /// A zone without limitpriv has `default`.
-    pub fn limitpriv(&self, value: &str) -> Option<String> {
-        let wanted = if value.is_empty() { "default" } else { value };
-        let accepted = self.accept.limitpriv.as_str();
-        (!no_wider(wanted, accepted)).then(|| {
-            format!(
-                "has limitpriv={}, the target accepts {accepted}; set limitpriv to that in [target.zonecfg]",
-                shown(wanted)
-            )
-        })
     }
 
     pub fn resource(&self, resource: &Resource) -> Option<String> {

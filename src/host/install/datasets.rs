@@ -8,7 +8,7 @@ use crate::cmd::zfs::property::{Turn, is_carried};
 use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::host::effective::{Effective, Set};
 use crate::host::landing::{self, Landing};
-use crate::host::{Done, StepError, link, quarantine};
+use crate::host::{Done, StepError, link, quarantine, writing};
 use crate::job::code::Code;
 use crate::job::layout::Placed;
 use crate::job::name::DatasetName;
@@ -86,7 +86,7 @@ impl Target<'_> {
         let effective = self.judged()?;
         // What was set while receiving, so that data is written as on the source, has done its work.
         let now = self.now()?;
-        for property in quarantine::WRITTEN_BY {
+        for property in writing::WRITTEN_BY {
             let set_by_us = |&i: &usize| {
                 !effective.is_set(i, property) && now[i].get(property).is_some_and(|(_, own)| *own)
             };

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use super::{Image, Receive, Try};
 use crate::cmd::zfs::Zfs;
-use crate::host::{StepError, grace, quarantine};
+use crate::host::{StepError, allowance, grace};
 use crate::job::layout::part_name;
 use crate::job::message::{Entry, Progress};
 use crate::process::Streaming;
@@ -102,7 +102,7 @@ impl Receive<'_> {
 
     fn broken(&self, image: &Image<'_>, fed: u64, stderr: &str) -> StepError {
         let place = &image.placed.quarantine;
-        let received = quarantine::Broken { layout: self.layout, place, stem: &image.stem, fed };
+        let received = allowance::Broken { layout: self.layout, place, stem: &image.stem, fed };
         received.means(self.programs, stderr)
     }
 

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::live::Live;
-use super::{StepError, quarantine};
+use super::{StepError, quarantine, writing};
 use crate::job::layout::{Layout, Placed, entry_name, part_name, stems, travel_order};
 use crate::job::message::{Entry, ImageProgress, Progress};
 use crate::job::name::{Bytes, DatasetName, Guid};
@@ -68,7 +68,7 @@ struct Image<'a> {
     placed: &'a Placed,
     stem: String,
     dataset: &'a Dataset,
-    writing: &'a RefCell<quarantine::Writing<'a>>,
+    writing: &'a RefCell<writing::Writing<'a>>,
 }
 
 /// What is found where a part's entry should be.
@@ -98,7 +98,7 @@ impl Receive<'_> {
         let names: Vec<DatasetName> = datasets.iter().map(|d| d.name.clone()).collect();
         let stems = stems(&names, &self.job.snapshot);
         let mut here = quarantine::found(self.programs, self.layout)?;
-        let writing = RefCell::new(quarantine::Writing::begin(self.programs, self.job, self.layout)?);
+        let writing = RefCell::new(writing::Writing::begin(self.programs, self.job, self.layout)?);
         let mut guids = BTreeMap::new();
         for index in travel_order(datasets) {
             let Some(placed) = self.layout.datasets.get(index) else {
