@@ -1,8 +1,10 @@
-//! The configuration of one host, `zmigrate.toml` (DESIGN section 9), and every default beside its reason.
+//! The configuration of one host, `zmigrate.toml` (DESIGN section 9), and every default beside its
+//! reason.
 //!
-//! A [`Config`] that exists is legal in itself: names, paths and numbers have the form they must have, a quarantine lies where
-//! its peer's datasets may. Whether the directories and datasets exist is for `zmigrate check` to find out.
-//! [`Config::load`] is the one place that reads the file; a fault in it never leaves half of a configuration in force.
+//! A [`Config`] that exists is legal in itself: names, paths and numbers have the form they must
+//! have, a quarantine lies where its peer's datasets may. Whether the directories and datasets
+//! exist is for `zmigrate check` to find out. [`Config::load`] is the one place that reads the
+//! file; a fault in it never leaves half of a configuration in force.
 
 mod load;
 mod network;
@@ -26,16 +28,18 @@ pub const FILE: &str = "/etc/opt/zmigrate/zmigrate.toml";
 pub const SPOOL: &str = "/var/spool/zmigrate";
 /// Beside the homes, where 2007's scratch was: a pool with room, not the root pool.
 pub const SCRATCH: &str = "/export/scratch/zmigrate";
-/// All jobs together. Room for the zone of 2007 four times over, and a bound where the file system itself has none.
+/// All jobs together. Room for the zone of 2007 four times over, and a bound where the file system
+/// itself has none.
 pub const SCRATCH_MAX: Bytes = Bytes(200 << 30);
-/// A part: large enough that its bookkeeping costs nothing, small enough that a broken copy repeats seconds, not minutes.
+/// A part: large enough that its bookkeeping costs nothing, small enough that a broken copy repeats
+/// seconds, not minutes.
 pub const PART: Bytes = Bytes(128 << 20);
 /// `daemon.notice` is in /var/adm/messages by Solaris's own syslog.conf.
 pub const FACILITY: Facility = Facility::DAEMON;
 /// What every log host reads.
 pub const FORMAT: Format = Format::Rfc3164;
-/// IANA's number for examples in documents (RFC 5612): zmigrate has none of its own. It clashes with nobody's, but is not
-/// meant for use between sites: one that has a number should give it.
+/// IANA's number for examples in documents (RFC 5612): zmigrate has none of its own. It clashes
+/// with nobody's, but is not meant for use between sites: one that has a number should give it.
 pub const ENTERPRISE: u32 = 32473;
 /// Where Solaris and illumos keep zfs, zoneadm, zonecfg, zlogin, ifconfig, route, svcs, pkg.
 pub const COMMAND_PATH: [&str; 3] = ["/usr/sbin", "/usr/bin", "/sbin"];
@@ -45,13 +49,13 @@ pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 pub const PARALLEL: u32 = 1;
 /// An offer that waits holds no zone down; a few may arrive from several hosts.
 pub const OFFERS: u32 = 4;
-/// Longer than attach, boot and the verify gate take by default.
+/// Longer than the defaults of attach, boot and the verify gate together.
 pub const DOUBT_AFTER: Duration = Duration::from_secs(15 * 60);
 /// Our dropbox as an account that is chrooted into it sees it.
 pub const SFTP_DROPBOX: &str = "/";
-/// One connection's cipher keeps one core busy; a second one takes another.
+/// One connection's cipher keeps one core busy; a second connection uses another core.
 pub const CONNECTIONS: u32 = 2;
-/// What zonecfg itself takes for a zone without a `limitpriv`.
+/// zonecfg's own default for a zone without a `limitpriv`.
 pub const LIMITPRIV: &str = "default";
 
 /// One host's configuration.
@@ -86,7 +90,7 @@ pub struct Scratch {
     pub part: Bytes,
 }
 
-/// How outcomes are told.
+/// How outcomes are reported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Syslog {
     /// For all lines.
@@ -110,7 +114,7 @@ impl From<&Syslog> for Framing {
 pub struct Commands {
     /// Where they are found, in this order; absolute, none with a colon, at least one.
     pub path: Vec<PathBuf>,
-    /// The deadline of one that has none of its own.
+    /// The deadline of a command without its own.
     pub timeout: Duration,
 }
 
@@ -119,7 +123,7 @@ pub struct Commands {
 pub struct Jobs {
     /// Zones that this host sends at once: 1 to 64.
     pub parallel: u32,
-    /// Zones that it takes at once: 1 to 64.
+    /// Zones that it receives at once: 1 to 64.
     pub offers: u32,
     /// How long after the handoff a job without a result is in doubt.
     pub doubt_after: Duration,
@@ -170,10 +174,11 @@ pub struct Accept {
     pub quarantine: DatasetName,
     /// Its zonepaths lie below these; absolute, at least one.
     pub zonepaths: Vec<String>,
-    /// Directories of the global zone that its zones may mount by lofs, with what is below; absolute.
+    /// Directories of the global zone that its zones may mount by lofs, with what is below;
+    /// absolute.
     pub lofs: Vec<String>,
-    /// Links that its zones may use, with `*` at the end for any rest of the name. `None`: zones with
-    /// shared IP any, others those that the system chooses itself (`auto`).
+    /// Links that its zones may use, with `*` at the end for any rest of the name. `None`: zones
+    /// with shared IP any, others those that the system chooses itself (`auto`).
     pub links: Option<Vec<String>>,
     /// Networks in which its zones' addresses are; `None`: any.
     pub addresses: Option<Vec<Network>>,
@@ -188,7 +193,7 @@ pub struct Accept {
 }
 
 impl Transport {
-    /// Parts that are copied at once. One path has one disk behind it.
+    /// Parts that are copied at once. One path leads to one disk.
     pub fn connections(&self) -> u32 {
         match self {
             Self::Directory { .. } => 1,
@@ -197,8 +202,8 @@ impl Transport {
     }
 }
 
-/// This host's own name without its domain, as a peer would call it: the default of `[host] name`. Empty if it has none,
-/// which the configuration then complains of.
+/// This host's own name without its domain, as a peer would call it: the default of `[host] name`.
+/// Empty if it has none, which the configuration then complains of.
 pub fn own_name() -> String {
     let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
     without_domain(&name).to_owned()
@@ -211,12 +216,12 @@ fn without_domain(name: &str) -> &str {
 impl Config {
     /// Reads the configuration. `default_host` is this host's own name, for a file that gives none.
     ///
-    /// The file chooses which commands run, as root. So nobody but root, and who runs this program, may be able to write it,
-    /// or to put another one in its place.
+    /// The file chooses which commands run, as root. So nobody but root, and who runs this program,
+    /// may be able to write it, or to put another one in its place.
     ///
     /// # Errors
-    /// All faults of the file; one of the whole file if it can't be read, others can write it, is longer than 1 MiB, or is
-    /// not UTF-8.
+    /// All faults of the file; one of the whole file if it can't be read, others can write it, is
+    /// longer than 1 MiB, or is not UTF-8.
     pub fn load(path: &Path, default_host: &str) -> Result<Self, Faults> {
         let file = path.to_string_lossy();
         let text = load::text(path).map_err(|why| Faults(vec![Fault::of_file(&file, why)]))?;
@@ -228,7 +233,8 @@ impl Config {
         self.scratch.dir.join("dropbox").join(peer.as_str())
     }
 
-    /// The account on this host by which `peer` logs in over SFTP, if it has one. Its dropbox's `in/` may belong to it.
+    /// The account on this host by which `peer` logs in over SFTP, if it has one. Its dropbox's
+    /// `in/` may belong to it.
     pub fn account(peer: &HostName) -> String {
         format!("zmigrate-{peer}")
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::guard::{self, Seen};
 
-/// The largest file that is read; a longer one is no configuration.
+/// The largest file that is read. No configuration is longer.
 const LARGEST: u64 = 1 << 20;
 
 /// The file's text.

@@ -38,7 +38,8 @@ impl Network {
             && u32::from(self.prefix) <= differ.leading_zeros()
     }
 
-    /// Whether this one address is in this network: `192.0.2.10/24` as a zone has it is one address.
+    /// Whether this one address is in this network: `192.0.2.10/24` as a zone has it is one
+    /// address.
     pub fn has_host(&self, host: &Self) -> bool {
         let prefix = if host.address.is_ipv4() { 32 } else { 128 };
         self.contains(&Self { prefix, ..*host })

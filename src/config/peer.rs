@@ -43,8 +43,8 @@ fn sftp(section: &mut Section<'_>) -> Option<Sftp> {
     Some(Sftp { address: address?, user: user?, ssh_options, dropbox, connections })
 }
 
-/// A name, an alias of ssh_config or an address, IPv6 with its zone. Never what ssh would take for an option, or a shell of a
-/// `ProxyCommand` for more than a word.
+/// A name, an alias of ssh_config or an address, IPv6 with its zone. Never what ssh would take for
+/// an option, or a shell of a `ProxyCommand` for more than a word.
 fn address(text: &str) -> Result<String, String> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:%-".contains(&b);
     if !text.is_empty() && text.len() <= 255 && !text.starts_with('-') && text.bytes().all(legal) {
@@ -61,8 +61,8 @@ fn user(text: &str) -> Result<String, String> {
     Err(format!("'{}' is not an account's name", text.escape_debug()))
 }
 
-/// One argument of ssh. Two of its settings are not the administrator's: the daemon can't answer a prompt, and a key that
-/// nobody has looked at is no key.
+/// One argument of ssh. Two of its settings are not the administrator's: the daemon can't answer a
+/// prompt, and a key that nobody has looked at is no key.
 fn ssh_option(text: &str) -> Result<String, String> {
     if text.is_empty() || text.chars().any(char::is_control) {
         return Err(format!("'{}' is empty or has a control character in it", text.escape_debug()));

@@ -1,4 +1,5 @@
-//! The configuration's TOML, key by key. The order of the keys here is the order in which a fault lists them.
+//! The configuration's TOML, key by key. The order of the keys here is the order in which a fault
+//! lists them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,7 +21,8 @@ use crate::log::remote::{Address, Format};
 const MIB: u64 = 1 << 20;
 
 impl Config {
-    /// Reads a configuration's text. `file` is the name that faults show; `default_host` is this host's own name.
+    /// Reads a configuration's text. `file` is the name that faults show; `default_host` is this
+    /// host's own name.
     ///
     /// # Errors
     /// All faults of the text, in the order of its lines; never none.
@@ -181,8 +183,8 @@ fn accept(mut section: Section<'_>) -> Option<Accept> {
     })
 }
 
-/// The quarantine as given, or `zmigrate` below the first of `datasets`. It is never one of `datasets` itself: what is
-/// received must not lie where it would land.
+/// The quarantine as given, or `zmigrate` below the first of `datasets`. It is never one of
+/// `datasets` itself: what is received must not lie where it would land.
 fn quarantine(section: &mut Section<'_>, datasets: Option<&[DatasetName]>) -> Option<DatasetName> {
     let given = section.text("quarantine", str::parse::<DatasetName>);
     let datasets = datasets?;
@@ -203,7 +205,8 @@ pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
     path::absolute(text).map(PathBuf::from)
 }
 
-/// A privilege set as zonecfg(8) has it under `limitpriv`: names with commas between, some with `!` before.
+/// A privilege set as zonecfg(8) has it under `limitpriv`: names with commas between, some with `!`
+/// before.
 fn limitpriv(text: &str) -> Result<String, String> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     let is_name = |word: &str| {

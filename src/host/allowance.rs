@@ -12,14 +12,15 @@ use crate::process::Programs;
 /// The property of a holder that says so.
 pub const QUOTA: &str = "quota";
 
-/// How much more than offered a holder takes. A pool with RAID-Z and large sectors writes blocks of
-/// 8 KiB three times as large as a mirror does, and ZFS tells no host of that beforehand.
+/// How much more than offered a holder accepts. A pool with RAID-Z and large sectors writes blocks
+/// of 8 KiB three times as large as a mirror does, and no command shows that beforehand.
 const FACTOR: u64 = 4;
-/// What a dataset takes up without data, and the holder without datasets, by far.
+/// More than a dataset without data uses, and more than a holder without datasets uses.
 const EMPTY: u64 = 1 << 20;
 const BARE: u64 = 4 << 20;
 
-/// What may be received below a holder: a peer that sends more than it offered fills nothing but this.
+/// What may be received below a holder: a peer that sends more than it offered fills nothing but
+/// this.
 pub fn below(offered: &[Dataset], layout: &Layout, holder: &DatasetName) -> Bytes {
     let here = layout.datasets.iter().zip(offered).filter(|(placed, _)| placed.quarantine.is_within(holder));
     let all = here.map(|(_, dataset)| dataset.stored().0.saturating_mul(FACTOR).saturating_add(EMPTY));

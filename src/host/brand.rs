@@ -8,8 +8,8 @@
 pub struct Brand {
     /// Its name, as zonecfg has it.
     pub name: &'static str,
-    /// It has the layout `ROOT/zbe` and ipkg's attach hook, which repairs what the zone needs for its
-    /// boot. Tribblix's brands have the same skeleton.
+    /// It has the layout `ROOT/zbe` and ipkg's attach hook, which repairs what the zone needs for
+    /// its boot. Tribblix's brands have the same skeleton.
     pub has_boot_environments: bool,
     /// Its hook wants the zonepath's parent directory to be the mountpoint of a dataset.
     pub wants_parent_dataset: bool,

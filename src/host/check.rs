@@ -1,16 +1,18 @@
 //! The target's answer to an offer: may this zone come here?
 //!
-//! [`gather`] looks at this host, a handful of processes however many datasets there are; [`Check::judge`] is pure
-//! and names every reason at once. Nothing is changed by either. The same check is made before the zone is stopped
-//! and again before the rename, so what belongs to this very job (the holders in quarantine that carry its mark) is never in
-//! its own way.
+//! [`gather`] looks at this host, a handful of processes however many datasets there are;
+//! [`Check::judge`] is pure and names every reason at once. Nothing is changed by either. The same
+//! check is made before the zone is stopped and again before the rename, so what belongs to this
+//! very job (the holders in quarantine that carry its mark) is never in its own way.
 //!
-//! All that an offer says is a peer's word. What can't be true refuses the offer before anything is derived from it,
-//! and every limit of `[accept.PEER]` is judged on names and paths by their components. Not judged here, because only the received
-//! data can tell: whether a path inside the zone leads out of it by a symbolic link.
+//! All that an offer says is a peer's word. What can't be true refuses the offer before anything is
+//! derived from it, and every limit of `[accept.PEER]` is judged on names and paths by their
+//! components. Not judged here, because only the received data can tell: whether a path inside the
+//! zone leads out of it by a symbolic link.
 //!
-//! Two pieces are used again later, on what the data itself says: [`judge_config`] on the configured zone before
-//! the attach, [`judge_properties`] on the properties that come with the handoff.
+//! Two pieces are used again later, on what the data itself says: [`judge_config`] on the
+//! configured zone before the attach, [`judge_properties`] on the properties that come with the
+//! handoff.
 //!
 //! Texts say "the target", because the source prints them.
 
@@ -45,7 +47,8 @@ pub use scratch::{ScratchRoom, staged};
 pub use space::reservation;
 pub use world::{World, gather};
 
-/// Judges the offer: every reason at once. An offer that contradicts itself is refused for that alone.
+/// Judges the offer: every reason at once. An offer that contradicts itself is refused for that
+/// alone.
 pub fn judge(check: &Check<'_>) -> Judgement {
     let mut judgement = Judgement::of_faults(faults(check.job, check.offer));
     if judgement.refusals.is_empty() {

@@ -1,7 +1,7 @@
 //! Which datasets of this host belong to which zone, by the zones' configurations and zonepaths.
 //!
-//! A peer's zone must not land in another zone's tree, a survey must not take another zone's dataset
-//! along, and `finish` must not destroy one.
+//! A peer's zone must not land in another zone's tree, a survey must not take another zone's
+//! dataset along, and `finish` must not destroy one.
 
 use super::StepError;
 use crate::cmd::zoneadm::ZoneList;

@@ -1,7 +1,7 @@
 //! The levels of two hosts' operating systems, compared.
 //!
-//! What can be compared is in the fact sheet of the zones, section 8: system, release and processor;
-//! then
+//! What can be compared is in the fact sheet of the zones, section 8: system, release and
+//! processor; then
 //!
 //! | system | by |
 //! | --- | --- |
@@ -23,13 +23,13 @@ use crate::job::survey::OsLevel;
 /// How the target's level stands to the source's. The texts name both, as a fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Comparison {
-    /// The same, as far as can be told.
+    /// The same, as far as both say.
     Equal,
     /// The target's is newer.
     TargetNewer(String),
     /// The target's is older.
     TargetOlder(String),
-    /// The same system at different levels, and nothing tells which is newer.
+    /// The same system at different levels, and nothing shows which is newer.
     Unordered(String),
     /// Not the same system: no zone of the one runs on the other.
     Different(String),
@@ -50,7 +50,7 @@ pub fn compare(source: &OsLevel, target: &OsLevel) -> Comparison {
         }
     }
     let (from, to) = (Shape::of(&source.version), Shape::of(&target.version));
-    // 5.11 is both Solaris 11 and illumos: only the version tells them apart.
+    // 5.11 is both Solaris 11 and illumos: only the version differs.
     if std::mem::discriminant(&from) != std::mem::discriminant(&to) {
         let (from, to) = (from.name(), to.name());
         let versions = both(&source.version, &target.version);
@@ -60,7 +60,8 @@ pub fn compare(source: &OsLevel, target: &OsLevel) -> Comparison {
         let texts = format!("package entire: {}", both(&from.to_string(), &to.to_string()));
         return ordered(to.cmp(&from), texts);
     }
-    // Attach then compares what holds the system's other packages together, or refuses for `entire` alone.
+    // Attach then compares what holds the system's other packages together, or refuses for `entire`
+    // alone.
     let alone = match (&source.entire, &target.entire) {
         (Some(_), None) => " (package entire on the source only)",
         (None, Some(_)) => " (package entire on the target only)",

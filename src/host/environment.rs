@@ -1,6 +1,6 @@
-//! Other boot environments of this host. Each has an /etc/zones of its own, in which a zone that has
-//! moved away is still installed, with autoboot as it was. After `beadm activate` and a reboot such
-//! a zone boots from its old copy, while it runs on its new host.
+//! Other boot environments of this host. Each has an /etc/zones of its own, in which a zone that
+//! has moved away is still installed, with autoboot as it was. After `beadm activate` and a reboot
+//! such a zone boots from its old copy, while it runs on its new host.
 
 use std::path::Path;
 
@@ -29,7 +29,8 @@ pub fn with_other_zones(programs: &Programs) -> Result<Vec<String>, CmdError> {
     Ok(if is_shared { Vec::new() } else { others })
 }
 
-/// A line about this zone for `plan` and for the log of `finish`; `None` without other boot environments.
+/// A line about this zone for `plan` and for the log of `finish`; `None` without other boot
+/// environments.
 pub fn warning(programs: &Programs, zone: &str) -> Option<String> {
     let others = match with_other_zones(programs) {
         Ok(others) if others.is_empty() => return None,

@@ -1,9 +1,9 @@
 //! Target: symbolic links in what a peer sent, found before root of this host would follow them.
 //!
 //! Nothing mounts through a link, and a brand's hooks, which write into the zone's root as root of
-//! the global zone, must not be led out of it: OmniOS's prestate hook overwrote a file of the global
-//! zone through the zone's `etc/resolv.conf`. While these functions look, the zone is down and its
-//! datasets are this host's alone, so what they find stays as it is.
+//! the global zone, must not be led out of it: OmniOS's prestate hook overwrote a file of the
+//! global zone through the zone's `etc/resolv.conf`. While these functions look, the zone is down
+//! and its datasets are this host's alone, so what they find stays as it is.
 
 use std::io;
 use std::path::{Component, Path, PathBuf};

@@ -35,7 +35,7 @@ pub fn level(programs: &Programs) -> Result<OsLevel, StepError> {
     })
 }
 
-/// What `uname -v` tells, by its shape.
+/// What `uname -v` says, by its shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Shape {
     /// `Generic_147147-26`: the kernel patch and its revision.
@@ -121,8 +121,8 @@ pub fn updated_by(version: &str) -> &'static str {
     Shape::of(version).updated_by()
 }
 
-/// Does the `zfs send` of a host whose `uname -v` is `version` write per-block checksums unless told not to? Solaris 11.4 and later
-/// ("What's New in ZFS").
+/// Does the `zfs send` of a host whose `uname -v` is `version` write per-block checksums by
+/// default? Solaris 11.4 and later ("What's New in ZFS").
 pub fn has_per_block_checksums(version: &str) -> bool {
     matches!(Shape::of(version), Shape::Solaris11(numbers) if numbers.as_slice() >= [11, 4].as_slice())
 }

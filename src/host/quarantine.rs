@@ -7,8 +7,8 @@
 //! <quarantine>/<job>/<n>[/child]   the zone's n-th root, as received
 //! ```
 //!
-//! Guarantees: nothing is destroyed that does not lie below a holder which carries this job's id. Never
-//! forces a receive. What can't be destroyed because it is busy is tried again by the caller.
+//! Guarantees: nothing is destroyed that does not lie below a holder which carries this job's id.
+//! Never forces a receive. What can't be destroyed because it is busy is tried again by the caller.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,8 @@ pub fn properties_of(job: &Job, layout: &Layout, holder: &DatasetName) -> [(&'st
     ]
 }
 
-/// The guids of all that is in quarantine, datasets and snapshots, by full name. Empty where there is none.
+/// The guids of all that is in quarantine, datasets and snapshots, by full name. Empty where there
+/// is none.
 ///
 /// # Errors
 /// Transient when `zfs` does not answer.
@@ -113,7 +114,7 @@ pub fn lift(programs: &Programs, job: &Job, layout: &Layout) -> Result<(), StepE
     Ok(())
 }
 
-/// Takes away one received dataset with everything below it. That it is gone already is no fault.
+/// Destroys one received dataset with everything below it. A dataset that is gone already is fine.
 ///
 /// # Errors
 /// Transient while it is busy, as it is while an orphaned `zfs receive` still writes to it.
@@ -143,7 +144,7 @@ fn gone(result: Result<(), crate::process::RunError>) -> Result<(), StepError> {
     }
 }
 
-/// Takes away the job's whole quarantine, and the dataset above it when that is ours and empty.
+/// Destroys the job's whole quarantine, and the dataset above it if it is ours and empty.
 ///
 /// # Errors
 /// As [`discard`].

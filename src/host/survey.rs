@@ -1,5 +1,5 @@
-//! Source: what the peer must know about a zone. Changes nothing, and takes the same number of processes
-//! however many datasets the zone has.
+//! Source: what the peer must know about a zone. Changes nothing. The number of processes depends
+//! on the zones of this host, not on the zone's datasets.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +20,8 @@ use crate::process::Programs;
 /// Gathers everything.
 ///
 /// # Errors
-/// Permanent when the zone is not there, in no state to be sent, or has no dataset; transient when a
-/// command did not answer.
+/// Permanent when the zone is not there, in no state to be sent, or has no dataset; transient when
+/// a command did not answer.
 pub fn survey(programs: &Programs, name: &ZoneName) -> Result<Survey, StepError> {
     let line = zoneadm::zone(programs, name)?.ok_or_else(|| {
         StepError::permanent(format!("zone '{name}' is not on this host")).coded(Code::Zone)
@@ -96,7 +96,8 @@ pub fn datasets(programs: &Programs, roots: &[DatasetName]) -> Result<Vec<Datase
 fn dataset(name: DatasetName, guid: Option<Guid>, lines: &[PropertyLine]) -> Result<Dataset, StepError> {
     let value = |property: &str| lines.iter().find(|l| l.property == property).map(|l| l.value.as_str());
     let number = |property: &str| value(property).and_then(|v| v.parse::<u64>().ok());
-    let missing = |what: &str| StepError::permanent(format!("dataset '{name}': zfs did not tell its {what}"));
+    let missing =
+        |what: &str| StepError::permanent(format!("dataset '{name}': zfs did not print its {what}"));
     let guid = guid.ok_or_else(|| missing("guid"))?;
     let kind = match value("type") {
         Some("filesystem") => Kind::Filesystem,

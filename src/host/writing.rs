@@ -11,8 +11,8 @@ use crate::job::record::Job;
 use crate::job::survey::Dataset;
 use crate::process::Programs;
 
-/// What decides how received data is written: by the effective values of the destination, not by the
-/// stream's (the fact sheet of ZFS, 4.1).
+/// What decides how received data is written: by the effective values of the destination, not by
+/// the stream's (the fact sheet of ZFS, 4.1).
 pub(super) const WRITTEN_BY: [&str; 3] = ["compression", "checksum", "copies"];
 
 /// How received data would be written, as it was last set; asked for once, then followed.
@@ -27,13 +27,14 @@ impl<'a> Writing<'a> {
     /// Makes the holders where they are missing, and learns what was set below them before.
     ///
     /// # Errors
-    /// Transient when `zfs` fails, permanent when a holder's name is taken by something else.
+    /// Transient when `zfs` fails, permanent when a holder's name belongs to something else.
     pub fn begin(programs: &'a Programs, job: &Job, layout: &Layout) -> Result<Self, StepError> {
         quarantine::make(programs, job, layout)?;
         let mut writing = Self { programs, set: BTreeMap::new() };
         Zfs::new(programs).properties_below(&layout.holders, |line| {
             let Some(at) = WRITTEN_BY.iter().position(|name| *name == line.property) else { return };
-            // A holder's own values count even where they are inherited: it is where the search ends.
+            // A holder's own values count even where they are inherited: it is where the search
+            // ends.
             if let Some(dataset) = line.dataset()
                 && (line.source.is_own() || layout.holders.contains(&dataset))
             {
@@ -43,7 +44,8 @@ impl<'a> Writing<'a> {
         Ok(writing)
     }
 
-    /// Makes the parent of `place` such that what is received there is written as it was on the source.
+    /// Makes the parent of `place` such that what is received there is written as it was on the
+    /// source.
     ///
     /// # Errors
     /// When `zfs set` fails.

@@ -1,15 +1,16 @@
 //! The zone's configuration: all by which a zone can reach out of itself into this host.
 //!
-//! What isn't known to be harmless is refused, by name. Settled here, where the manual leaves it to the
-//! administrator:
+//! What is not known to be harmless is refused by name. The manual leaves these to the
+//! administrator; they are decided here:
 //!
 //! - `admin` is refused: its commit changes this host's user_attr (unverified).
-//! - `fs-allowed` may name what every zone may mount (hsfs and network file systems); others let the zone's root feed the
-//!   kernel a file system of his own making.
+//! - `fs-allowed` may name what every zone may mount (hsfs and network file systems). With others,
+//!   the zone's root could make the kernel read a forged file system.
 //! - `scheduling-class` may be one that shares the processor; `RT` does not.
-//! - `pool`, `security-flags`, rctls and caps pass: they bound the zone. A pool is named in the findings, as it must exist here.
-//! - `inherit-pkg-dir` passes on Solaris 10 for the four directories of its default template; others are lofs
-//!   mounts of the global zone and need `[accept.PEER] lofs`.
+//! - `pool`, `security-flags`, rctls and caps pass: they bound the zone. A pool is named in the
+//!   findings, as it must exist here.
+//! - `inherit-pkg-dir` passes on Solaris 10 for the four directories of its default template;
+//!   others are lofs mounts of the global zone and need `[accept.PEER] lofs`.
 
 use std::collections::BTreeMap;
 
@@ -25,8 +26,8 @@ use crate::job::code::{Code, Reason};
 use crate::job::layout::Layout;
 use crate::job::name::DatasetName;
 
-/// Judges the configuration that came with the survey, as it will be: datasets by their names on the target, and
-/// the request's edits done.
+/// Judges the configuration that came with the survey, as it will be: datasets by their names on
+/// the target, and the request's edits done.
 pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
     let zone = &check.offer.request.zone;
     let mut config = match ZoneConfig::parse(&check.offer.survey.zone.config) {
@@ -63,20 +64,20 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
     findings(&config, judgement);
 }
 
-/// Why a zone with this configuration must not be attached on this host. `offered` are the zone's datasets, by the names
-/// that the configuration has for them.
+/// Why a zone with this configuration must not be attached on this host. `offered` are the zone's
+/// datasets, by the names that the configuration has for them.
 pub fn judge_config(config: &ZoneConfig, accept: &Accept, offered: &[DatasetName]) -> Vec<Reason> {
     let refusals = refusals(config, accept, offered).into_iter();
     refusals.map(|Reason { code, text }| Reason::new(code, format!("the zone {text}"))).collect()
 }
 
-/// The reasons, as fragments that go behind `zone 'x'`.
+/// The reasons, as fragments that follow `zone 'x'`.
 fn refusals(config: &ZoneConfig, accept: &Accept, offered: &[DatasetName]) -> Vec<Reason> {
     let offered = offered.iter().map(DatasetName::as_str).collect();
     let brand = Brand::carried(config.brand());
     let judge = Judge { accept, offered, brand };
     let mut refusals: Vec<String> = Vec::new();
-    // That of the survey has been judged already; another one would have been refused.
+    // That of the survey has been judged already; another brand would have been refused.
     if brand.is_none() {
         refusals.push(format!("is configured with brand '{}', which is not carried", shown(config.brand())));
     }

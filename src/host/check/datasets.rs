@@ -8,7 +8,8 @@ use crate::job::code::Code;
 use crate::job::layout::Layout;
 use crate::job::survey::{Dataset, Kind};
 
-/// The longest name of a snapshot with its dataset's (illumos `sys/fs/zfs.h`: ZFS_MAX_DATASET_NAME_LEN is 256).
+/// The longest name of a snapshot with its dataset's (illumos `sys/fs/zfs.h`:
+/// ZFS_MAX_DATASET_NAME_LEN is 256).
 const LONGEST: usize = 255;
 
 /// Judges the datasets.
@@ -38,12 +39,12 @@ fn kinds(check: &Check<'_>, judgement: &mut Judgement) {
             judgement.refuse(
                 Code::Dataset,
                 format!(
-                    "dataset '{name}' has filesystem version {version}, the target's ZFS takes up to {newest}"
+                    "dataset '{name}' has filesystem version {version}, the target's ZFS accepts up to {newest}"
                 ),
             );
         } else if !taken.contains(features::sent(dataset)) {
             judgement.refuse(Code::Dataset, format!(
-                "dataset '{name}' makes streams with the feature {}, which the target's ZFS is not known to take",
+                "dataset '{name}' makes streams with the feature {}, which the target's ZFS is not known to accept",
                 features::sent(dataset).without(taken)
             ));
         }
@@ -53,7 +54,7 @@ fn kinds(check: &Check<'_>, judgement: &mut Judgement) {
         highest = highest.max(version);
     }
     judgement.note(format!(
-        "the target's ZFS takes filesystem version {newest}, the zone's have {highest} at most"
+        "the target's ZFS accepts filesystem version {newest}, the zone's datasets have {highest} at most"
     ));
 }
 
@@ -72,7 +73,7 @@ fn lengths(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
             let length = name.at(snapshot).len();
             if length > LONGEST {
                 judgement.refuse(Code::Dataset, format!(
-                    "snapshot '{}' would have a name of {length} bytes on the target, ZFS takes {LONGEST}; \
+                    "snapshot '{}' would have a name of {length} bytes on the target, ZFS accepts {LONGEST}; \
                      see [target.datasets] and snapshot",
                     name.at(snapshot)
                 ));
@@ -97,7 +98,7 @@ mod tests {
     #[test]
     fn what_this_version_or_this_host_does_not_take_is_refused() {
         refused("is a volume", |c| c.offer.survey.datasets[1].kind = Kind::Volume);
-        refused("has filesystem version 6, the target's ZFS takes up to 5", |c| {
+        refused("has filesystem version 6, the target's ZFS accepts up to 5", |c| {
             c.offer.survey.datasets[1].version = Some(6);
         });
         refused("makes streams with the feature LARGE_DNODE", |c| {

@@ -1,8 +1,10 @@
-//! The request's zonecfg commands, done on the configuration as zonecfg would: what comes out is what gets judged.
+//! The request's zonecfg commands, done on the configuration as zonecfg would: what comes out is
+//! what gets judged.
 //!
-//! An edit that zonecfg would fail at, or that isn't understood here, is a reason to refuse: later it would fail after
-//! the handoff. The form of the commands has been checked with the request (no `;`, scopes closed, quotes paired). Not the
-//! last word: the configured zone is judged again before its attach.
+//! An edit that zonecfg would fail at, or that isn't understood here, is a reason to refuse: later
+//! it would fail after the handoff. The form of the commands has been checked with the request (no
+//! `;`, scopes closed, quotes paired). Not the last word: the configured zone is judged again
+//! before its attach.
 
 use super::text::shown;
 use crate::cmd::zonecfg::{Property, Resource, ZoneConfig};
@@ -96,8 +98,8 @@ fn within(resource: &mut Resource, verb: &str, rest: &str) -> Result<(), &'stati
     Ok(())
 }
 
-/// Takes the one resource out of the configuration; it comes back with `end`. `select net` without a property is an
-/// error even where there is only one (the fact sheet of the zones, 3.2).
+/// Takes the one resource out of the configuration; it comes back with `end`. `select net` without
+/// a property is an error even where there is only one (the fact sheet of the zones, 3.2).
 fn select(config: &mut ZoneConfig, rest: &str) -> Result<Resource, &'static str> {
     let (kind, filter) = rest.split_once([' ', '\t']).ok_or("names no property of the resource")?;
     let filter = filters(filter).filter(|filter| !filter.is_empty()).ok_or(NOT_UNDERSTOOD)?;

@@ -1,4 +1,4 @@
-//! The zone of 2007 on its way to a host that takes it; each test spoils one thing.
+//! The zone of 2007 on its way to a host that accepts it; each test changes one thing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -41,9 +41,9 @@ pub struct Reserved {
     pub datasets: Vec<DatasetName>,
     /// Its holders in quarantine.
     pub holders: Vec<DatasetName>,
-    /// What its datasets will take up, by pool.
+    /// Room that its datasets will use, by pool.
     pub pools: BTreeMap<String, Bytes>,
-    /// What its parts will take up on scratch.
+    /// Room that its parts will use on scratch.
     pub scratch: Bytes,
 }
 

@@ -23,7 +23,7 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
         } else {
             judgement.refuse(
                 Code::Route,
-                format!("the request sets {said}, which the target does not accept; take [target.route] out"),
+                format!("the request sets {said}, which the target does not accept; remove [target.route]"),
             );
         }
     }
@@ -36,7 +36,7 @@ fn place(check: &Check<'_>, zonepath: &str, judgement: &mut Judgement) {
         judgement.refuse(
             Code::Zonepath,
             format!(
-                "zonepath {} is outside of what the target accepts ({}); see [target] zonepath",
+                "zonepath {} is outside what the target accepts ({}); see [target] zonepath",
                 shown(zonepath),
                 listed(&accept.zonepaths)
             ),
@@ -95,8 +95,8 @@ fn place(check: &Check<'_>, zonepath: &str, judgement: &mut Judgement) {
     parent(check, zonepath, judgement);
 }
 
-/// The hooks of ipkg and its kin look for a dataset whose mountpoint **is** the parent directory, and refuse one in the
-/// root pool's ROOT (the fact sheet of the zones, 2.6).
+/// The hooks of ipkg and its kin look for a dataset whose mountpoint **is** the parent directory,
+/// and refuse one in the root pool's ROOT (the fact sheet of the zones, 2.6).
 fn parent(check: &Check<'_>, zonepath: &str, judgement: &mut Judgement) {
     let brand = &check.offer.survey.zone.brand;
     if !Brand::carried(brand).is_some_and(|brand| brand.wants_parent_dataset) {
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn the_zonepath_must_lie_below_an_accepted_one() {
         for zonepath in ["/zones/dbbackup", "/export/zones", "/export/zones2/dbbackup", "/export"] {
-            refused("outside of what the target accepts (/export/zones)", |c| {
+            refused("outside what the target accepts (/export/zones)", |c| {
                 c.offer.request.target.zonepath = Some(zonepath.to_owned());
             });
         }
@@ -207,7 +207,7 @@ mod tests {
         let text = "zone = \"dbbackup\"\nto = \"zhost2\"\n[target.route]\ninterface = \"nge0:99\"\naddress = \"192.0.2.9\"\n\
                     netmask = \"255.255.255.0\"\ngateway = \"192.0.2.1\"\n";
         let request = Request::parse("r.toml", text).unwrap();
-        refused("take [target.route] out", |c| c.offer.request = request.clone());
+        refused("remove [target.route]", |c| c.offer.request = request.clone());
         let mut case = case();
         case.offer.request = request;
         case.accept.route = true;

@@ -1,9 +1,11 @@
 //! Brand, operating system and the way of attaching: can this zone live on this host at all?
 //!
-//! Not asked: `zoneadm detach -n` there and `zoneadm attach -n` here. The fact sheet of the zones (2.5, 2.6) has one brand whose dry
-//! run can be trusted, `native` on Solaris 10, and this program can't be built for that. The hooks of ipkg, lipkg, sparse, pkgsrc
-//! (OmniOS) and of Tribblix leave at once with 0 ("just pretend everything will be ok", their attach scripts); `illumos` has no
-//! hook; what that of `solaris` looks at is not documented. An answer that is always yes would be taken for a check.
+//! Not asked: `zoneadm detach -n` there and `zoneadm attach -n` here. The fact sheet of the zones
+//! (2.5, 2.6) has one brand whose dry run can be trusted, `native` on Solaris 10, and this program
+//! can't be built for that. The hooks of ipkg, lipkg, sparse, pkgsrc (OmniOS) and of Tribblix leave
+//! at once with 0 ("just pretend everything will be ok", their attach scripts); `illumos` has no
+//! hook; what that of `solaris` looks at is not documented. An answer that is always yes would look
+//! like a check.
 
 use super::input::Check;
 use super::judgement::Judgement;
@@ -47,8 +49,9 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
     level(check, brand, judgement);
 }
 
-/// Strict wants the level at which a plain attach succeeds: the same one, or for brands that bring all
-/// their software a newer one. An older target is never right: nothing on it can read a newer zone's software back.
+/// Strict wants the level at which a plain attach succeeds: the same one, or for brands that bring
+/// all their software a newer one. An older target is never right: nothing on it can read a newer
+/// zone's software back.
 fn level(check: &Check<'_>, brand: &Brand, judgement: &mut Judgement) {
     let request = &check.offer.request;
     let zone = &request.zone;
@@ -73,7 +76,7 @@ fn level(check: &Check<'_>, brand: &Brand, judgement: &mut Judgement) {
         Comparison::Different(why) => judgement.refuse(Code::Level, format!("zone '{zone}' can't run on the target: {why}")),
         Comparison::TargetOlder(why) if forced => judgement.note(warn(&format!("the target is older: {why}"))),
         Comparison::TargetOlder(why) => judgement.refuse(Code::Level, format!(
-            "the target is older than the source and behind it: {why}; no attach brings a zone back to an older level: \
+            "the target is older than the source: {why}; no attach brings a zone back to an older level: \
              bring the target to the source's first, by {by}, or send the zone to another host"
         )),
         Comparison::TargetNewer(why) if forced => judgement.note(warn(&format!("the target is newer: {why}"))),
@@ -85,11 +88,11 @@ fn level(check: &Check<'_>, brand: &Brand, judgement: &mut Judgement) {
                 judgement.note(format!("the target is newer, the zone is updated at its attach: {why}; {does}"));
             }
             Some(does) => judgement.refuse(Code::Level, format!(
-                "the target is newer than the source, which is behind: {why}; write attach = \"update\" to update the zone at its \
+                "the target is newer than the source: {why}; write attach = \"update\" to update the zone at its \
                  attach ({does}), or bring the source to the target's level first, by {by}"
             )),
             None => judgement.refuse(Code::Level, format!(
-                "the target is newer than the source, which is behind: {why}; attach = \"update\" does nothing for a zone of brand \
+                "the target is newer than the source: {why}; attach = \"update\" does nothing for a zone of brand \
                  '{kind}': bring the source to the target's level first, by {by}"
             )),
         },
@@ -98,7 +101,7 @@ fn level(check: &Check<'_>, brand: &Brand, judgement: &mut Judgement) {
             judgement.note(format!("the levels differ, the zone is updated at its attach: {why}"));
         }
         Comparison::Unordered(why) => judgement.refuse(Code::Level, format!(
-            "the hosts' patch levels differ, and nothing tells which side is behind: {why}; bring them to one level, or write \
+            "the hosts' patch levels differ, and nothing shows which side is older: {why}; bring them to one level, or write \
              attach = \"update\""
         )),
         Comparison::Unknown(why) => {
@@ -185,14 +188,14 @@ mod tests {
 
     #[test]
     #[rustfmt::skip]
-    fn each_release_says_which_side_is_behind_and_what_an_update_would_do() {
+    fn each_release_says_which_side_is_older_and_what_an_update_would_do() {
         for (brand, release, from, to, words) in [
-            ("solaris", "5.11", "11.4.42.111.0", "11.4.45.119.2", ["the source, which is behind", "-U everything"]),
-            ("solaris", "5.11", "11.4.45.119.2", "11.4.42.111.0", ["older than the source and behind", "by pkg update"]),
-            ("sparse-root", "5.11", "tribblix-m34", "tribblix-m35", ["the source, which is behind", "by zap upgrade"]),
-            ("sparse-root", "5.11", "tribblix-m35", "tribblix-m34", ["older than the source and behind", "by zap upgrade"]),
-            ("native", "5.10", "Generic_147147-25", "Generic_147147-26", ["the source, which is behind", "packages that must match"]),
-            ("native", "5.10", "Generic_147440-01", "Generic_147147-26", ["nothing tells which side is behind", "attach = \"update\""]),
+            ("solaris", "5.11", "11.4.42.111.0", "11.4.45.119.2", ["the target is newer than the source", "-U everything"]),
+            ("solaris", "5.11", "11.4.45.119.2", "11.4.42.111.0", ["the target is older than the source", "by pkg update"]),
+            ("sparse-root", "5.11", "tribblix-m34", "tribblix-m35", ["the target is newer than the source", "by zap upgrade"]),
+            ("sparse-root", "5.11", "tribblix-m35", "tribblix-m34", ["the target is older than the source", "by zap upgrade"]),
+            ("native", "5.10", "Generic_147147-25", "Generic_147147-26", ["the target is newer than the source", "packages that must match"]),
+            ("native", "5.10", "Generic_147440-01", "Generic_147147-26", ["nothing shows which side is older", "attach = \"update\""]),
         ] {
             let mut case = case();
             let zone = &mut case.offer.survey.zone;

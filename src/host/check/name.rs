@@ -24,7 +24,7 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
     if !zones.is_complete() {
         let complaint = zones.complaints.trim().lines().next().unwrap_or_default();
         judgement.refuse(Code::Zone, format!(
-            "zoneadm on the target could not tell all of its zones, so '{zone}' may be taken: {}; mend that zone first",
+            "zoneadm on the target could not list all of its zones, so '{zone}' may exist there: {}; fix that zone first",
             shown(complaint)
         ));
     }
@@ -58,7 +58,7 @@ mod tests {
                 c.world.zones.zones.push(zone_line("dbbackup", state, "/export/zones/dbbackup"))
             });
         }
-        refused("could not tell all of its zones", |c| {
+        refused("could not list all of its zones", |c| {
             c.world.zones.complaints = "zoneadm: web: Invalid document\n".to_owned();
         });
         refused("is coming to the target by job web-", |c| {

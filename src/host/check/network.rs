@@ -1,4 +1,5 @@
-//! The zone's `net` and `anet` resources: which addresses, links and routes it would have on this host.
+//! The zone's `net` and `anet` resources: which addresses, links and routes it would have on this
+//! host.
 //!
 //! A zone with shared IP gets addresses on interfaces of the global zone and nothing more, but
 //! zoneadmd adds its `defrouter` to the global zone's routes. A zone with an IP stack of its own

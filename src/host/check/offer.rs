@@ -1,7 +1,7 @@
 //! Faults in the offer itself: what no zmigrate that surveyed a real zone would write.
 //!
-//! Looked for first and on their own. Everything behind relies on what is established here: the number of
-//! datasets, their order, sizes that can be added up, paths of a good form.
+//! Looked for first and on their own. The other judgements rely on what is established here: the
+//! number of datasets, their order, sizes that can be added up, paths of a good form.
 
 use std::collections::BTreeSet;
 
@@ -25,8 +25,8 @@ const LONGEST_CONFIG: usize = 256 << 10;
 /// Patches of one host; Solaris 10 has had some thousands.
 const MOST_PATCHES: usize = 10_000;
 
-/// What can't be true about an offer. To be asked before anything is derived from it, the layout included: it
-/// bounds the work that a peer can make.
+/// What can't be true about an offer. To be asked before anything is derived from it, the layout
+/// included: it bounds the work that a peer can make.
 pub fn faults(job: &JobId, offer: &Offer) -> Vec<String> {
     let zone = &offer.request.zone;
     let survey = &offer.survey;
@@ -47,13 +47,13 @@ pub fn faults(job: &JobId, offer: &Offer) -> Vec<String> {
     }
     let target = &offer.request.target;
     if target.zonecfg.len() > MOST_EDITS {
-        wrong(format!("{} zonecfg commands; up to {MOST_EDITS} are taken", target.zonecfg.len()));
+        wrong(format!("{} zonecfg commands; up to {MOST_EDITS} are accepted", target.zonecfg.len()));
     }
     if survey.zone.config.len() > LONGEST_CONFIG {
         wrong(format!("a zone's configuration of {} bytes", survey.zone.config.len()));
     }
     if survey.os.patches.len() > MOST_PATCHES {
-        wrong(format!("{} patches of one host; up to {MOST_PATCHES} are taken", survey.os.patches.len()));
+        wrong(format!("{} patches of one host; up to {MOST_PATCHES} are accepted", survey.os.patches.len()));
     }
     for (what, entries) in
         [("[target.datasets]", target.datasets.len()), ("[target.properties]", target.properties.len())]

@@ -1,4 +1,4 @@
-//! Where the datasets would land, and what is there already.
+//! Where the datasets would land, and which names there are in use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ fn landing(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
         let Placed { source, target, quarantine, .. } = root;
         if !inside(target) {
             judgement.refuse(Code::Place, format!(
-                "dataset '{source}' lands at '{target}', outside of what the target accepts ({}); see [target.datasets]",
+                "dataset '{source}' lands at '{target}', outside what the target accepts ({}); see [target.datasets]",
                 listed(&accept.datasets)
             ));
             continue;
@@ -47,7 +47,7 @@ fn landing(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
         if quarantine.pool() != target.pool() {
             judgement.refuse(Code::Place, format!(
                 "dataset '{source}' would be received in pool '{}' and can't be renamed into '{target}' from there; \
-                 mend the quarantine in the target's [accept.{}]",
+                 fix the quarantine in the target's [accept.{}]",
                 quarantine.pool(),
                 check.offer.from
             ));
@@ -58,7 +58,7 @@ fn landing(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
         judgement.refuse(
             Code::Place,
             format!(
-                "quarantine '{holder}' is outside of what the target accepts ({}); mend its [accept.{}]",
+                "quarantine '{holder}' is outside what the target accepts ({}); fix its [accept.{}]",
                 listed(&accept.datasets),
                 check.offer.from
             ),
@@ -98,7 +98,7 @@ fn in_the_way(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
 fn claimed(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
     let zone = &check.offer.request.zone;
     for name in layout.roots().map(|root| &root.target).chain(&layout.holders) {
-        // Where the peer may put nothing, it is not told who has what.
+        // Where the peer may put nothing, the answer does not say which zone has what.
         if !check.accept.datasets.iter().any(|top| name.is_within(top)) {
             continue;
         }
@@ -111,7 +111,8 @@ fn claimed(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
     }
 }
 
-/// Names at, above and below those that another job will make: it may be anywhere between its receive and its undo.
+/// Names at, above and below those that another job will make: it may be anywhere between its
+/// receive and its undo.
 fn reserved(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
     let mut taken: BTreeMap<&DatasetName, &JobId> = BTreeMap::new();
     let mut above: BTreeMap<DatasetName, &JobId> = BTreeMap::new();
@@ -151,7 +152,7 @@ mod tests {
     #[test]
     fn datasets_land_below_the_accepted_ones_and_nowhere_else() {
         for to in ["data", "data/zones", "data/zones2/x", "data/other/x"] {
-            refused("outside of what the target accepts (data/zones)", |c| {
+            refused("outside what the target accepts (data/zones)", |c| {
                 c.offer.request.target.datasets.insert(name("data/zones/dbbackup"), name(to));
             });
         }

@@ -16,9 +16,9 @@ pub(super) fn refusal(value: &str, accepted: &str) -> Option<String> {
     })
 }
 
-/// Whether the privileges `wanted` are within `accepted`, both as zonecfg's limitpriv spells them: names and sets, `!x` or `-x`
-/// takes one away (priv_str_to_set(3C); unverified). Read from left to right there, so a list that grants after it takes away is only known
-/// when it is the very same.
+/// Whether the privileges `wanted` are within `accepted`, both as zonecfg's limitpriv spells them:
+/// names and sets, `!x` or `-x` takes one away (priv_str_to_set(3C); unverified). Read from left to
+/// right there, so a list that grants after it takes away is only known when it is the very same.
 fn no_wider(wanted: &str, accepted: &str) -> bool {
     let read = |list: &str| {
         let list = list.to_ascii_lowercase();

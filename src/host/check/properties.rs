@@ -27,7 +27,8 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
     }
 }
 
-/// `[target.properties]`: on the zone's datasets, known to this host's ZFS, limits that leave room for the data.
+/// `[target.properties]`: on the zone's datasets, known to this host's ZFS, limits that leave room
+/// for the data.
 fn requested(check: &Check<'_>, judgement: &mut Judgement) {
     let datasets: BTreeMap<_, _> = check.offer.survey.datasets.iter().map(|d| (&d.name, d)).collect();
     for (name, wanted) in &check.offer.request.target.properties {

@@ -8,8 +8,8 @@ use crate::config::Accept;
 use crate::host::brand::Brand;
 use crate::job::path;
 
-/// Properties of the zone that stay within it, or that zmigrate sets itself. `cpu-shares` and `max-…` are other
-/// words for rctls (zonecfg(8); unverified).
+/// Properties of the zone that stay within it, or that zmigrate sets itself. `cpu-shares` and
+/// `max-…` are other words for rctls (zonecfg(8); unverified).
 const HARMLESS: [&str; 19] = [
     "autoboot",
     "autoshutdown",
@@ -34,15 +34,17 @@ const HARMLESS: [&str; 19] = [
 /// Resources that stay within the zone, or that bound it.
 const HARMLESS_KINDS: [&str; 8] =
     ["net", "anet", "attr", "rctl", "capped-cpu", "capped-memory", "dedicated-cpu", "security-flags"];
-/// What a zone may mount by default: hsfs and network file systems (zonecfg(8), `fs-allowed`; unverified). That a
-/// file system of a zone's own making can harm the kernel is why others have to be allowed.
+/// What a zone may mount by default: hsfs and network file systems (zonecfg(8), `fs-allowed`;
+/// unverified). That a file system of a zone's own making can harm the kernel is why others have to
+/// be allowed.
 const MOUNTABLE: [&str; 4] = ["hsfs", "nfs", "smbfs", "autofs"];
 /// The classes of priocntl(1) that share the processor (unverified).
 const SHARING: [&str; 4] = ["FSS", "TS", "IA", "FX"];
 /// Solaris 10's SUNWdefault.
 const INHERITED: [&str; 4] = ["/lib", "/platform", "/sbin", "/usr"];
 
-/// What one property or resource is judged by. Each judgement is a fragment that goes behind `zone 'x'`.
+/// What one property or resource is judged by. Each judgement is a fragment that follows `zone
+/// 'x'`.
 pub(super) struct Judge<'a> {
     pub accept: &'a Accept,
     pub offered: BTreeSet<&'a str>,
@@ -103,7 +105,7 @@ impl Judge<'_> {
         let options = fs.properties.iter().filter(|property| property.added);
         let devices = options.flat_map(|option| words(&option.value)).any(|option| option == "devices");
         if path::absolute(dir).is_err() {
-            Some(format!("{what}, which is no path"))
+            Some(format!("{what}, which is not an absolute path"))
         } else if fs.get("raw").is_some_and(|raw| !raw.is_empty()) {
             Some(format!("{what} by a raw device, which is not accepted; remove it"))
         } else if devices && !self.accept.devices {
@@ -184,7 +186,7 @@ mod tests {
             ("add fs\nset dir=/mnt\nset special=/dev/dsk/c0\nset type=ufs\nend\n", "type 'ufs'"),
             (
                 "add fs\nset dir=/../mnt\nset special=data/zones/dbbackup/pkgsrc\nset type=zfs\nend\n",
-                "which is no path",
+                "which is not an absolute path",
             ),
             ("add fs\nset dir=/mnt\nset special=/a\nset raw=/dev/r\nset type=lofs\nend\n", "raw device"),
             (

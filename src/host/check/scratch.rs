@@ -12,7 +12,7 @@ use crate::job::survey::Dataset;
 pub struct ScratchRoom {
     /// The directory.
     pub dir: String,
-    /// Free on its file system, and what the parts of the jobs in `reserved` take up there already.
+    /// Free on its file system; the parts of the jobs in `reserved` already use some of the rest.
     pub free_on_disk: Bytes,
     /// The configured share of all jobs together.
     pub share: Bytes,
@@ -27,14 +27,15 @@ impl ScratchRoom {
     }
 }
 
-/// Parts leave scratch when their image is complete: the largest image, the part that arrives and the one behind it.
+/// Parts leave scratch when their image is complete: the largest image, the part that arrives and
+/// the next one.
 pub(super) fn scratch_need(datasets: &[Dataset], part: Bytes) -> Bytes {
     let largest = datasets.iter().map(Dataset::estimate).max().unwrap_or_default();
     Bytes(largest.0.saturating_add(part.0.saturating_mul(2)))
 }
 
-/// Source: whether these images can be staged. One that is held back by a full scratch is never received, so that its
-/// parts never leave it.
+/// Source: whether these images can be staged. One that is held back by a full scratch is never
+/// received, so that its parts never leave it.
 ///
 /// # Errors
 /// Permanent beyond the share, transient beyond what is free now.

@@ -35,7 +35,7 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
     }
 }
 
-/// What the datasets that land by themselves will take up, each with those that come along below it, by the root's
+/// Room that each dataset which lands by itself will use, with the datasets below it, by the root's
 /// name on the target. Room for metadata on top; a reservation counts where it is larger.
 fn needs<'a>(offer: &Offer, layout: &'a Layout) -> Vec<(&'a DatasetName, Bytes)> {
     let index: BTreeMap<_, _> =
@@ -67,8 +67,8 @@ fn add(total: &mut Bytes, more: Bytes) {
     total.0 = total.0.saturating_add(more.0);
 }
 
-/// At each place where something lands, and where all of a pool is received before: the quarantine may have a quota of its own
-/// above it.
+/// At each place where something lands, and where all of a pool is received before: the quarantine
+/// may have a quota of its own above it.
 fn pools(check: &Check<'_>, layout: &Layout, judgement: &mut Judgement) {
     let mut places: BTreeMap<DatasetName, Bytes> = BTreeMap::new();
     let mut received: BTreeMap<DatasetName, Bytes> = BTreeMap::new();
@@ -224,7 +224,8 @@ mod tests {
         assert_eq!(held.pools.keys().collect::<Vec<_>>(), ["data"]);
         assert_eq!(held.pools["data"].to_string(), "42.0 GiB");
         assert!(held.scratch > Bytes(38 * GIB));
-        // A job's own reservation is not among the others'; another job with these names is refused.
+        // A job's own reservation is not among the others'; another job with these names is
+        // refused.
         let mut again = super::super::fixture::case();
         again.reserved.push(Reserved { job: reserved().job, ..held });
         assert!(again.refusals().contains("is reserved on the target"));

@@ -1,5 +1,5 @@
-//! A look at this host: all that an offer is compared with, in a number of processes that does not depend on
-//! the zone that comes: one for each zone of this host, and a handful.
+//! A look at this host: all that an offer is compared with, in a number of processes that does not
+//! depend on the zone that comes: one for each zone of this host, and a handful.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,13 +32,14 @@ pub struct World {
     pub datasets: BTreeMap<DatasetName, String>,
     /// Bytes available to the datasets under which something would land or be received.
     pub available: BTreeMap<DatasetName, Bytes>,
-    /// Bytes in the holders of this job and of those with a reservation: parts of theirs that are no longer outstanding.
+    /// Bytes in the holders of this job and of those with a reservation: parts of theirs that are
+    /// no longer outstanding.
     pub used: BTreeMap<DatasetName, Bytes>,
     /// Those of this job's holders that exist and carry its mark.
     pub own: Vec<DatasetName>,
     /// What arriving datasets would inherit.
     pub landing: Landing,
-    /// The newest filesystem version that this host's ZFS takes.
+    /// The newest filesystem version that this host's ZFS accepts.
     pub zpl_version: u64,
     /// Its level.
     pub os: OsLevel,
@@ -59,7 +60,8 @@ impl World {
     }
 }
 
-/// Looks at this host. `layout` is `None` where nothing can be placed; `reserved` is what other accepted jobs hold.
+/// Looks at this host. `layout` is `None` where nothing can be placed; `reserved` is what other
+/// accepted jobs hold.
 ///
 /// # Errors
 /// As the commands fail; transient when the zonepath can't be looked at.
@@ -106,8 +108,8 @@ pub fn gather(
     Ok(world)
 }
 
-/// The existing datasets whose free bytes count: the parents of the roots and what the holders are or would be made
-/// under. Within what the peer may use: nothing is asked about others.
+/// The existing datasets whose free bytes count: the parents of the roots and what the holders are
+/// or would be made under. Within what the peer may use: nothing is asked about others.
 fn places(world: &World, accept: &Accept, layout: Option<&Layout>) -> BTreeSet<DatasetName> {
     let Some(layout) = layout else { return BTreeSet::new() };
     let parents = layout.roots().filter_map(|root| root.target.parent());

@@ -10,19 +10,20 @@ use crate::job::path;
 /// What is on disk where the zonepath would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ZonepathState {
-    /// Nothing, or nothing that was worth a look: the path isn't one that is accepted.
+    /// Nothing. A path that is not accepted is not looked at, and counts as this.
     Absent,
     /// An empty directory.
     Empty,
     /// A directory with something in it.
     NotEmpty,
-    /// Something else, or a path through something that is no directory.
+    /// Something else, or a path through something that is not a directory.
     NotADirectory,
     /// It leads elsewhere, through a symbolic link; zoneadm refuses such a path.
     Link(PathBuf),
 }
 
-/// What is at `zonepath`. Only a path that the peer may use is looked at: its answer would tell what there is.
+/// What is at `zonepath`. Only a path that the peer may use is looked at: the answer would
+/// show the peer what this host has there.
 pub(super) fn look(zonepath: &str, accept: &Accept) -> Result<ZonepathState, StepError> {
     let fine = path::zonepath(zonepath).is_ok();
     if !fine || !accept.zonepaths.iter().any(|top| path::is_within(zonepath, top)) {
