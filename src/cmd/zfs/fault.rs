@@ -76,7 +76,7 @@ const TEXTS: &[(&str, Fault)] = &[
     ("contains partially-complete state", Fault::Busy),
     ("filesystem has children", Fault::HasDependents),
     ("volume has children", Fault::HasDependents),
-    ("snapshot has dependent clones", Fault::HasDependents),
+    ("has dependent clones", Fault::HasDependents),
     ("snapshot is cloned", Fault::HasDependents),
     ("dataset already exists", Fault::Exists),
     ("is busy", Fault::Busy),
@@ -199,6 +199,8 @@ mod tests {
                 Fault::HasDependents,
             ),
             ("cannot destroy 'p1/z@s1': snapshot has dependent clones", Fault::HasDependents),
+            ("cannot destroy 'p1/z': filesystem has dependent clones", Fault::HasDependents),
+            ("cannot destroy snapshot p1/z@s1: snapshot is cloned", Fault::HasDependents),
             ("cannot rename to 'dst/db': datasets must be within same pool", Fault::OtherPool),
             (
                 "cannot set property for 'dst/t/x': size is less than current used or reserved space",
