@@ -190,3 +190,20 @@ fn services_do_not_come_up_on_a_read_only_root() {
     host.run("zoneadm -z web boot");
     assert_eq!(milestone(), "offline");
 }
+
+#[test]
+fn the_first_boot_writes_the_mac_address_into_the_configuration() {
+    let host = Host::new();
+    host.install();
+    let mac = || {
+        let export = stdout(&ask(&host, "zonecfg -z web export"));
+        export.lines().find(|line| line.starts_with("set mac-addr=")).map(str::to_owned)
+    };
+    assert_eq!(mac(), None);
+    host.run("zoneadm -z web boot");
+    let first = mac();
+    assert!(first.as_deref().is_some_and(|line| line.starts_with("set mac-addr=\"2:8:20:")), "{first:?}");
+    host.run("zoneadm -z web halt");
+    host.run("zoneadm -z web boot");
+    assert_eq!(mac(), first, "later boots keep it");
+}

@@ -1,11 +1,14 @@
 //! dladm: the links of a host, VNICs made by hand, and what a zone's boot does without its link.
 
+use std::fs::File;
+use std::io::Read;
+
 use anyhow::Result;
 
 use super::Net;
 use crate::disk;
-use crate::world::{Host, Settings, Vnic};
-use crate::zones::config::Config;
+use crate::world::{Host, Profile, Settings, Vnic};
+use crate::zones::config::{Config, Resource};
 
 /// show-phys, show-link and show-vnic in the parsable form; create-vnic, delete-vnic, rename-link. What
 /// create and delete refuse is libdladm's text (dladm_status2str, read), rename of a busy link unverified.
@@ -102,7 +105,7 @@ fn change(host: &Host, mut settings: Settings, by: impl FnOnce(&mut Settings)) -
 /// The links that keep an exclusive-IP zone from booting, because the host does not have them. OmniOS's hooks
 /// make a VNIC for a net with global-nic: `auto`, or a link that must be there.
 pub fn missing<'a>(settings: &Settings, config: &'a Config) -> Vec<&'a str> {
-    let lacks = |net: &&'a crate::zones::config::Resource| {
+    let lacks = |net: &&'a Resource| {
         let made_over = net.get("global-nic");
         let physical = net.get("physical");
         let there = match made_over {
@@ -115,10 +118,32 @@ pub fn missing<'a>(settings: &Settings, config: &'a Config) -> Vec<&'a str> {
     config.all("net").filter(lacks).map(|net| net.get("physical")).collect()
 }
 
+/// OmniOS's hooks write the MAC address that a VNIC received into the zone's configuration at its first boot
+/// (omniosorg/illumos-omnios, brand/shared/vnic.ksh, read): by zonecfg, so an edited net comes last.
+pub fn with_macs(profile: Profile, config: &Config) -> Result<Option<Config>> {
+    let lacks = |net: &Resource| {
+        net.kind.name == "net" && !net.get("global-nic").is_empty() && net.get("mac-addr").is_empty()
+    };
+    if profile != Profile::Omnios || config.shared_ip() || !config.resources.iter().any(lacks) {
+        return Ok(None);
+    }
+    let mut config = config.clone();
+    let (edited, mut resources): (Vec<Resource>, Vec<Resource>) =
+        config.resources.into_iter().partition(lacks);
+    for mut net in edited {
+        let mut bytes = [0; 3];
+        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        let [a, b, c] = bytes;
+        net.values.insert("mac-addr".into(), format!("2:8:20:{a:x}:{b:x}:{c:x}"));
+        resources.push(net);
+    }
+    config.resources = resources;
+    Ok(Some(config))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zones::config::Resource;
 
     #[test]
     fn an_exclusive_zone_needs_its_link_or_one_to_make_it_over() {

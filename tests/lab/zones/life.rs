@@ -10,7 +10,7 @@ use super::config::Config;
 use super::kernel::{Alive, Phase, State, knobs};
 use super::services::{self, Stop};
 use super::zoneadm::Call;
-use super::{Zones, brand, change, configuration, index::Stored, lock_zone, verify, zfs};
+use super::{Zones, brand, change, configuration, configure, index::Stored, lock_zone, verify, zfs};
 use crate::disk;
 use crate::net;
 use crate::world::{Host, Profile};
@@ -46,6 +46,9 @@ pub fn boot(call: &Call, config: &Config, to: State) -> Result<i32> {
         call.daemon_says(&warning);
     }
     let Some(addresses) = addresses else { return call.daemon_failed(None) };
+    if let Some(with_macs) = net::dladm::with_macs(call.profile, config)? {
+        configure(host, &with_macs)?;
+    }
     write_to_the_zone(host, config)?;
     let mounts =
         config.all("fs").map(|fs| (fs.get("special").to_owned(), fs.get("dir").to_owned())).collect();
