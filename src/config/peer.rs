@@ -1,7 +1,9 @@
 //! `[peer.NAME]`: how a host that zones may be sent to is reached.
 
-use super::read::directory;
+use std::path::PathBuf;
+
 use super::{CONNECTIONS, Peer, SFTP_DROPBOX, Sftp, Transport};
+use crate::job::path;
 use crate::job::sheet::Section;
 
 /// Keys of one transport only.
@@ -72,4 +74,9 @@ fn ssh_option(text: &str) -> Result<String, String> {
         Some(_) => Err(format!("'{}' is always `yes` here: leave it out", text.escape_debug())),
         None => Ok(text.to_owned()),
     }
+}
+
+/// An absolute path.
+pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
+    path::absolute(text).map(PathBuf::from)
 }

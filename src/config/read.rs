@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::network::{Network, link};
+use super::peer::directory;
 use super::{Accept, Commands, Config, Jobs, Scratch, Syslog, peer};
 use super::{
     COMMAND_PATH, COMMAND_TIMEOUT, DOUBT_AFTER, ENTERPRISE, FACILITY, FORMAT, LIMITPRIV, OFFERS, PARALLEL,
@@ -199,10 +200,6 @@ fn quarantine(section: &mut Section<'_>, datasets: Option<&[DatasetName]>) -> Op
         section.fault("quarantine", &format!("'{given}' is one of `datasets` itself: name one below it"));
     }
     Some(given)
-}
-
-pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
-    path::absolute(text).map(PathBuf::from)
 }
 
 /// A privilege set as zonecfg(8) has it under `limitpriv`: names with commas between, some with `!`

@@ -31,7 +31,9 @@ mod offer;
 mod places;
 mod privilege;
 mod properties;
+mod reserved;
 mod resource;
+mod room;
 mod scratch;
 mod space;
 pub mod text;
@@ -40,10 +42,11 @@ mod zonepath;
 
 pub use config::judge_config;
 pub use datasets::encrypted;
-pub use input::{Check, Reserved};
+pub use input::Check;
 pub use judgement::Judgement;
 pub use offer::faults;
-pub use scratch::{ScratchRoom, staged};
+pub use reserved::Reserved;
+pub use room::{ScratchRoom, staged};
 pub use space::reservation;
 pub use world::{World, gather};
 

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::input::{Check, zonepath};
+use super::input::Check;
 use super::judgement::Judgement;
+use super::reserved::zonepath;
 use super::text::{listed, shown};
 use super::zonepath::ZonepathState;
 use crate::host::brand::Brand;
@@ -156,7 +157,7 @@ mod tests {
         }
         refused("where job web-", |c| {
             let zonepath = "/export/zones/dbbackup/in".to_owned();
-            c.reserved.push(crate::host::check::input::Reserved { zonepath, ..reserved() });
+            c.reserved.push(crate::host::check::reserved::Reserved { zonepath, ..reserved() });
         });
         for at in ["/export/zones/dbbackup", "/export/zones/dbbackup/root"] {
             refused("dataset 'data/old' has the mountpoint", |c| {

@@ -37,7 +37,7 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
 mod tests {
     use super::*;
     use crate::host::check::fixture::{Case, case, reserved, zone_line};
-    use crate::host::check::input::Reserved;
+    use crate::host::check::reserved::Reserved;
     use crate::job::name::ZoneName;
 
     fn refused(why: &str, spoil: impl Fn(&mut Case)) {

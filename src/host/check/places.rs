@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::cmd::zoneadm::ZoneState;
     use crate::host::check::fixture::{Case, case, name, reserved, zone_line};
-    use crate::host::check::input::Reserved;
+    use crate::host::check::reserved::Reserved;
 
     fn refused(why: &str, spoil: impl Fn(&mut Case)) {
         let mut case = case();

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::input::{Check, zonepath};
+use super::input::Check;
 use super::judgement::Judgement;
+use super::reserved::zonepath;
 use crate::host::effective::Effective;
 use crate::job::code::{Code, Reason};
 use crate::job::name::Bytes;

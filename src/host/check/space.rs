@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::input::{Check, Reserved, zonepath};
+use super::input::Check;
 use super::judgement::Judgement;
 use super::properties::size;
-use super::scratch::scratch_need;
+use super::reserved::{Reserved, zonepath};
+use super::room::scratch_need;
 use crate::job::code::Code;
 use crate::job::layout::Layout;
 use crate::job::message::Offer;

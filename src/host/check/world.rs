@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::input::{Reserved, zonepath};
+use super::reserved::{Reserved, zonepath};
 use super::text::shown;
 use super::zonepath::{ZonepathState, look};
 use crate::cmd::zfs::{PropertyLine, Zfs};
