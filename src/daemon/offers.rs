@@ -11,6 +11,7 @@ use super::{dropboxes, jobs, perform, words};
 use crate::cmd::zoneadm;
 use crate::config::Config;
 use crate::host::live::Live;
+use crate::host::{plan, route};
 use crate::job::code::{Code, Reason};
 use crate::job::event::Event;
 use crate::job::layout::is_image_file;
@@ -225,9 +226,17 @@ fn answer_plan(
     let at =
         perform::At { context, config, job: &job, programs: &programs, live: &live, dir: &dir, age, dropbox };
     let answer = match words::judge(&at, &offer) {
-        Ok(judgement) => {
+        Ok(mut judgement) => {
+            let wanted = offer.request.target.route.as_ref().filter(|_| judgement.refusals.is_empty());
+            let route = match wanted.map(|wanted| route::commands(&programs, wanted)).transpose() {
+                Ok(commands) => commands.unwrap_or_default(),
+                Err(why) => {
+                    judgement.findings.push(format!("the route can't be added as the target is now: {why}"));
+                    Vec::new()
+                }
+            };
             let commands = match (perform::place(config, &job), &judgement.effective) {
-                (Ok(layout), Some(effective)) => crate::host::plan::target(&job, &layout, effective),
+                (Ok(layout), Some(effective)) => plan::target(&job, &layout, effective, &route),
                 _ => Vec::new(),
             };
             Answer { serial, verdict: judgement.reply(), findings: judgement.findings, commands }

@@ -27,6 +27,7 @@ use crate::job::survey::{Dataset, Kind, Source};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effective {
     layout: Layout,
+    landing: Landing,
     datasets: Vec<BTreeMap<String, Value>>,
     notes: Vec<String>,
 }
@@ -72,8 +73,12 @@ impl Effective {
         // The datasets above come first here, which on the source may be in another order.
         let mut order: Vec<usize> = (0..wants.len()).collect();
         order.sort_by_key(|&i| layout.datasets[i].target.as_str().matches('/').count());
-        let mut effective =
-            Self { layout: layout.clone(), datasets: vec![BTreeMap::new(); wants.len()], notes: Vec::new() };
+        let mut effective = Self {
+            layout: layout.clone(),
+            landing: landing.clone(),
+            datasets: vec![BTreeMap::new(); wants.len()],
+            notes: Vec::new(),
+        };
         for i in order {
             let placed = &layout.datasets[i];
             let parent = placed.target.parent();
@@ -94,6 +99,11 @@ impl Effective {
         }
         effective.notes = notes;
         if faults.is_empty() { Ok(effective) } else { Err(faults) }
+    }
+
+    /// What the landing place gives.
+    pub fn landing(&self) -> &Landing {
+        &self.landing
     }
 
     /// What does not come along, a line each.

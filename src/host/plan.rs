@@ -1,15 +1,17 @@
 //! What would be run, in order, on each host: for `zmigrate plan`. Pure.
 
+use super::effective::Effective;
+use super::install::{self, commands};
+use super::roots::tops;
+use super::writing::{WRITTEN_BY, Writing};
+use super::{features, quarantine};
 use crate::cmd::zfs::argv;
-use crate::cmd::{route, zlogin, zoneadm, zonecfg};
-use crate::job::layout::{Layout, Placed, part_name, stems, travel_order};
+use crate::cmd::zonecfg::ZoneConfig;
+use crate::cmd::{zlogin, zoneadm, zonecfg};
+use crate::job::layout::{Layout, part_name, stems, travel_order};
 use crate::job::name::DatasetName;
 use crate::job::record::Job;
-
-use super::effective::{Effective, Set};
-use super::features;
-use super::roots::tops;
-use crate::cmd::zfs::property::Turn;
+use crate::process::Argv;
 
 /// The source's commands.
 pub fn source(job: &Job) -> Vec<String> {
@@ -35,59 +37,68 @@ fn order(job: &Job) -> Vec<usize> {
     travel_order(job.survey.as_ref().map(|survey| survey.datasets.as_slice()).unwrap_or_default())
 }
 
-/// The target's commands.
-pub fn target(job: &Job, layout: &Layout, effective: &Effective) -> Vec<String> {
+/// The target's commands. `route` are those that the route takes as the host is now.
+pub fn target(job: &Job, layout: &Layout, effective: &Effective, route: &[Argv]) -> Vec<String> {
     let zone = job.zone();
-    let names = job.dataset_names();
-    let stems = stems(&names, &job.snapshot);
-    let mut lines = Vec::new();
-    for holder in &layout.holders {
-        let options = super::quarantine::properties_of(job, layout, holder);
-        lines.push(
-            argv::create(holder, &options.each_ref().map(|(name, value)| (*name, value.as_str())))
-                .to_string(),
-        );
+    let mut lines = received(job, layout, effective);
+    let mut run = |commands: &[Argv]| lines.extend(commands.iter().map(Argv::to_string));
+    run(&commands::canmount(effective));
+    run(&effective.mounts().into_iter().map(|(_, dataset)| argv::mount(dataset)).collect::<Vec<_>>());
+    run(route);
+    lines.push(format!("zonecfg -z {zone} -f …"));
+    let offered = job.survey.as_ref().and_then(|survey| ZoneConfig::parse(&survey.zone.config).ok());
+    if let Some(script) = offered.and_then(|offered| install::script(job, layout, &offered).ok()) {
+        lines.extend(script.text().lines().map(|command| format!("  {command}")));
     }
-    for i in order(job) {
-        let receive = argv::receive(&layout.datasets[i].quarantine, &job.snapshot);
-        lines.push(format!("cat {}.?????? | {receive}", stems[i]));
-    }
-    let here = |placed: &Placed| placed.quarantine.clone();
-    let all: Vec<DatasetName> = layout.datasets.iter().map(here).collect();
-    lines.push(argv::set("canmount", "noauto", &all).to_string());
-    // As the steps do it: of the guards what is off before the rename, the others after it.
-    let set = |turn: Turn, name: &dyn Fn(&Placed) -> DatasetName, placed: bool| -> Vec<String> {
-        let due = |s: &&Set| turn != Turn::Guard || (s.value == "off") != placed;
-        let sets = effective.sets(turn, name);
-        sets.iter().filter(due).map(|s| argv::set(&s.property, &s.value, &s.datasets).to_string()).collect()
-    };
-    for turn in [Turn::Free, Turn::Guard, Turn::Mountpoint, Turn::Share] {
-        lines.extend(set(turn, &here, false));
-    }
-    lines.extend(layout.roots().map(|root| argv::rename(&root.quarantine, &root.target).to_string()));
-    for turn in [Turn::Limit, Turn::Guard] {
-        lines.extend(set(turn, &|placed: &Placed| placed.target.clone(), true));
-    }
-    lines.extend(effective.canmount().into_iter().map(|(own, datasets)| match own {
-        Some(value) => argv::set("canmount", value, &datasets).to_string(),
-        None => argv::inherit_received("canmount", &datasets).to_string(),
-    }));
-    lines.extend(effective.mounts().into_iter().map(|(_, dataset)| argv::mount(dataset).to_string()));
-    let to = super::install::zonepath(job);
-    if let Some(wanted) = &job.request.target.route {
-        lines.push(route::add_default(wanted.gateway()).to_string());
-    }
-    lines.push(format!("zonecfg -z {zone} -f …  # create -a {to}, set autoboot=false"));
-    lines.extend(job.request.target.zonecfg.iter().map(|command| format!("  {command}")));
     lines.push(super::attach::on_target(job).to_string());
     if job.is_to_run() {
         lines.push(zoneadm::boot(zone).to_string());
-        lines.extend(
-            job.request.verify.commands.iter().map(|command| zlogin::shell_line(zone, command).to_string()),
-        );
+        let verify = job.request.verify.commands.iter();
+        lines.extend(verify.map(|command| zlogin::shell_line(zone, command).to_string()));
     }
     if job.survey.as_ref().is_some_and(|survey| survey.zone.autoboot) {
         lines.push(zonecfg::set_autoboot(zone, true).to_string());
     }
+    let mut run = |command: Argv| lines.push(command.to_string());
+    layout.datasets.iter().for_each(|placed| run(commands::destroy(placed, &job.snapshot)));
+    layout
+        .holders
+        .iter()
+        .flat_map(|holder| quarantine::removal(holder, |top| is_made(top, effective)))
+        .for_each(run);
+    lines
+}
+
+/// Whether the dataset above a holder is made by the job: it does not exist yet.
+fn is_made(top: &DatasetName, effective: &Effective) -> bool {
+    !effective.landing().above.contains_key(top)
+}
+
+/// From the quarantine's creation to the datasets in their places.
+fn received(job: &Job, layout: &Layout, effective: &Effective) -> Vec<String> {
+    let stems = stems(&job.dataset_names(), &job.snapshot);
+    let datasets = job.survey.as_ref().map(|survey| survey.datasets.as_slice()).unwrap_or_default();
+    let mut lines = Vec::new();
+    let text = |commands: Vec<Argv>| commands.into_iter().map(|argv| argv.to_string());
+    for holder in &layout.holders {
+        lines.extend(text(quarantine::creation(job, layout, holder, |top| !is_made(top, effective))));
+    }
+    let mut writing = Writing::planned(layout, effective.landing());
+    for i in order(job) {
+        let place = &layout.datasets[i].quarantine;
+        lines.extend(text(writing.commands(place, &datasets[i])));
+        lines.push(format!("cat {}.?????? | {}", stems[i], argv::receive(place, &job.snapshot)));
+    }
+    lines.extend(text(commands::properties(effective, layout)));
+    lines.extend(text(layout.holders.iter().map(quarantine::lifting).collect()));
+    lines.extend(text(layout.roots().map(commands::rename).collect()));
+    for property in WRITTEN_BY {
+        let placed = layout.datasets.iter().enumerate();
+        let used = placed
+            .filter(|(i, p)| writing.is_set(&p.quarantine, property) && !effective.is_set(*i, property));
+        let names: Vec<_> = used.map(|(_, placed)| placed.target.clone()).collect();
+        lines.extend(text(commands::inherits(property, &names)));
+    }
+    lines.extend(text(commands::quotas(effective)));
     lines
 }

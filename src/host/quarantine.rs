@@ -18,7 +18,7 @@ use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::job::layout::Layout;
 use crate::job::name::{DatasetName, Guid};
 use crate::job::record::Job;
-use crate::process::Programs;
+use crate::process::{Argv, Programs};
 
 /// Marks a holder as a job's.
 const JOB: &str = "zmigrate:job";
@@ -26,7 +26,7 @@ const JOB: &str = "zmigrate:job";
 const TOP: &str = "zmigrate:quarantine";
 
 /// The properties with which this job's holder is made.
-pub fn properties_of(job: &Job, layout: &Layout, holder: &DatasetName) -> [(&'static str, String); 4] {
+fn properties_of(job: &Job, layout: &Layout, holder: &DatasetName) -> [(&'static str, String); 4] {
     let offered = job.survey.as_ref().map(|survey| survey.datasets.as_slice()).unwrap_or_default();
     [
         ("mountpoint", "none".to_owned()),
@@ -73,6 +73,32 @@ fn quota_of_ours(zfs: &Zfs<'_>, job: &Job, holder: &DatasetName) -> Result<Optio
     }
 }
 
+/// The commands that make a holder, and the dataset above it if that does not exist.
+pub fn creation(
+    job: &Job,
+    layout: &Layout,
+    holder: &DatasetName,
+    exists: impl Fn(&DatasetName) -> bool,
+) -> Vec<Argv> {
+    let top = holder.parent().filter(|top| !exists(top));
+    let properties = properties_of(job, layout, holder);
+    let above =
+        top.map(|top| argv::create(&top, &[("mountpoint", "none"), ("canmount", "off"), (TOP, "on")]));
+    let holder = argv::create(holder, &properties.each_ref().map(|(name, value)| (*name, value.as_str())));
+    above.into_iter().chain([holder]).collect()
+}
+
+/// The commands that destroy a holder, and the dataset above it if the job made that.
+pub fn removal(holder: &DatasetName, made: impl Fn(&DatasetName) -> bool) -> Vec<Argv> {
+    let top = holder.parent().filter(made).map(|top| argv::destroy(&top));
+    [argv::destroy_tree(holder)].into_iter().chain(top).collect()
+}
+
+/// The command that removes a holder's quota.
+pub fn lifting(holder: &DatasetName) -> Argv {
+    argv::set(QUOTA, "none", std::slice::from_ref(holder))
+}
+
 /// Makes the holders where they are missing; a later offer changes their quotas.
 ///
 /// # Errors
@@ -80,22 +106,18 @@ fn quota_of_ours(zfs: &Zfs<'_>, job: &Job, holder: &DatasetName) -> Result<Optio
 pub fn make(programs: &Programs, job: &Job, layout: &Layout) -> Result<(), StepError> {
     let zfs = Zfs::new(programs);
     for holder in &layout.holders {
-        let properties = properties_of(job, layout, holder);
         if let Some(quota) = quota_of_ours(&zfs, job, holder)? {
             // The peer may have made another offer since.
-            let wanted = &properties[3].1;
+            let wanted = &properties_of(job, layout, holder)[3].1;
             if quota != *wanted {
                 zfs.run(&argv::set(QUOTA, wanted, std::slice::from_ref(holder)))?;
             }
             continue;
         }
-        if let Some(top) = holder.parent()
-            && zfs.guid(top.as_str())?.is_none()
-        {
-            let options = [("mountpoint", "none"), ("canmount", "off"), (TOP, "on")];
-            zfs.run(&argv::create(&top, &options))?;
+        let top = holder.parent().map(|top| zfs.guid(top.as_str())).transpose()?.flatten();
+        for command in creation(job, layout, holder, |_| top.is_some()) {
+            zfs.run(&command)?;
         }
-        zfs.run(&argv::create(holder, &properties.each_ref().map(|(name, value)| (*name, value.as_str()))))?;
     }
     Ok(())
 }
@@ -108,7 +130,7 @@ pub fn lift(programs: &Programs, job: &Job, layout: &Layout) -> Result<(), StepE
     let zfs = Zfs::new(programs);
     for holder in &layout.holders {
         if quota_of_ours(&zfs, job, holder)?.is_some_and(|quota| quota != "0") {
-            zfs.run(&argv::set(QUOTA, "none", std::slice::from_ref(holder)))?;
+            zfs.run(&lifting(holder))?;
         }
     }
     Ok(())

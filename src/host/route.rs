@@ -5,15 +5,17 @@
 //! looked for before anything is changed, in the recheck, and the answer is in the journal by the time it is added: a
 //! route that was missing then is this job's, whether or not the line that says so was still written.
 
+use std::net::Ipv4Addr;
+
 use super::{Done, StepError};
-use crate::cmd::ifconfig::{self, Interface};
+use crate::cmd::ifconfig::{self, Interface, InterfaceLine};
 use crate::cmd::netstat;
 use crate::cmd::route::{self, RouteOutcome};
 use crate::job::event::Event;
 use crate::job::record::Job;
 use crate::job::request::Route;
 use crate::job::step::Install;
-use crate::process::{Programs, RunError};
+use crate::process::{Argv, Programs, RunError};
 
 /// The recheck's note: the route that is wanted was not there.
 const MISSING: &str = "route missing";
@@ -43,20 +45,44 @@ fn is_ours(job: &Job) -> bool {
     }
 }
 
+/// What adds the route as the host is now; nothing where it has the route.
+///
+/// # Errors
+/// When the host does not answer; permanent when the interface is in use.
+pub fn commands(programs: &Programs, wanted: &Route) -> Result<Vec<Argv>, StepError> {
+    if netstat::default_gateways(programs)?.contains(&wanted.gateway()) {
+        return Ok(Vec::new());
+    }
+    let covers = |line: &InterfaceLine| {
+        let of = |address: Ipv4Addr| u32::from(address) & u32::from(wanted.netmask());
+        line.zone.is_none()
+            && line.address.is_some_and(|a| a != wanted.address() && of(a) == of(wanted.gateway()))
+    };
+    if ifconfig::interfaces(programs)?.iter().any(covers) {
+        return Ok(vec![route::add_default(wanted.gateway())]);
+    }
+    lent(programs, wanted)
+}
+
+/// What adds the route by an address that the global zone has for a moment.
+fn lent(programs: &Programs, wanted: &Route) -> Result<Vec<Argv>, StepError> {
+    let interface = interface(wanted)?;
+    let plumb = (!is_plumbed(programs, wanted, &interface)?).then(|| ifconfig::plumb(&interface));
+    let up = ifconfig::up(&interface, wanted.address(), wanted.netmask());
+    let last = [up, route::add_default(wanted.gateway()), ifconfig::unplumb(&interface)];
+    Ok(plumb.into_iter().chain(last).collect())
+}
+
 /// Ensures the route. The note says whether it is ours.
 ///
 /// # Errors
 /// Permanent when the interface is in use or the route can't be had.
 pub fn ensure(programs: &Programs, job: &Job) -> Result<Done, StepError> {
     let Some(wanted) = &job.request.target.route else { return Ok(super::install::done(Install::Route)) };
-    let mut outcome = add(programs, wanted)?;
+    let mut outcome = run(programs, &commands(programs, wanted)?)?;
     if outcome == RouteOutcome::Unreachable {
-        let interface = interface(wanted)?;
-        if !is_plumbed(programs, wanted, &interface)? {
-            programs.ok(&ifconfig::plumb(&interface))?;
-        }
-        programs.ok(&ifconfig::up(&interface, wanted.address(), wanted.netmask()))?;
-        outcome = add(programs, wanted)?;
+        // An address that covers the gateway was not up.
+        outcome = run(programs, &lent(programs, wanted)?)?;
     }
     unplumb(programs, wanted)?;
     let added = match outcome {
@@ -76,6 +102,19 @@ pub fn ensure(programs: &Programs, job: &Job) -> Result<Done, StepError> {
     Ok(Done::Event(Event::Installed { step: Install::Route, note: added }))
 }
 
+/// Runs the commands; what became of the route among them.
+fn run(programs: &Programs, commands: &[Argv]) -> Result<RouteOutcome, StepError> {
+    let mut outcome = RouteOutcome::AlreadyThere;
+    for command in commands {
+        if command.program() == "route" {
+            outcome = RouteOutcome::of(&programs.run(command)?);
+        } else {
+            programs.ok(command)?;
+        }
+    }
+    Ok(outcome)
+}
+
 /// Takes the route away again, if it is ours, and an address that a crash left.
 ///
 /// # Errors
@@ -91,10 +130,6 @@ pub fn undo(programs: &Programs, job: &Job) -> Result<(), StepError> {
         }
     }
     Ok(())
-}
-
-fn add(programs: &Programs, wanted: &Route) -> Result<RouteOutcome, StepError> {
-    Ok(RouteOutcome::of(&programs.run(&route::add_default(wanted.gateway()))?))
 }
 
 fn interface(wanted: &Route) -> Result<Interface, StepError> {
@@ -114,7 +149,7 @@ fn is_plumbed(programs: &Programs, wanted: &Route, interface: &Interface) -> Res
 fn unplumb(programs: &Programs, wanted: &Route) -> Result<(), StepError> {
     let interface = interface(wanted)?;
     let all = ifconfig::interfaces(programs)?;
-    let ours = |line: &ifconfig::InterfaceLine| {
+    let ours = |line: &InterfaceLine| {
         line.interface == interface && line.zone.is_none() && line.address == Some(wanted.address())
     };
     if all.iter().any(ours) {

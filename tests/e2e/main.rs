@@ -18,4 +18,5 @@ mod refusals;
 mod rights;
 mod routes;
 mod sftp;
+mod steps;
 mod undo;

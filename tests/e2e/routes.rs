@@ -66,10 +66,9 @@ fn on_the_way_back_it_is_taken_away() {
 
 #[test]
 fn on_the_way_back_it_is_taken_away_by_a_daemon_that_was_killed_when_it_had_just_been_added() {
-    // The first add has no address that covers the gateway yet.
     let kill = json!({"do": "kill-parent", "when": "after"});
     goes_back_without_the_route(Some(
-        json!({"command": "route", "contains": ["add"], "call": 2, "action": kill}),
+        json!({"command": "route", "contains": ["add"], "call": 1, "action": kill}),
     ));
 }
 

@@ -102,7 +102,8 @@ pub fn gather(
         take(&mut world, &line, job, holders, &places, &held)?;
     }
     if let Some(layout) = layout {
-        let above = landing::parents(layout);
+        let mut above = landing::parents(layout);
+        above.extend(layout.holders.iter().filter_map(|holder| world.existing(&holder.parent()?)));
         world.landing = Landing::read(programs, above.iter().filter(|name| places.contains(*name)))?;
     }
     Ok(world)

@@ -3,22 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{Target, done, zonepath_there};
-use crate::cmd::zfs::property::{Turn, is_carried};
+use super::{Target, commands, done, zonepath_there};
+use crate::cmd::zfs::property::is_carried;
 use crate::cmd::zfs::{Fault, Zfs, argv};
-use crate::host::effective::{Effective, Set};
+use crate::host::effective::Effective;
 use crate::host::landing::{self, Landing};
-use crate::host::{Done, StepError, link, quarantine, writing};
+use crate::host::writing::WRITTEN_BY;
+use crate::host::{Done, StepError, link, quarantine};
 use crate::job::code::Code;
-use crate::job::layout::Placed;
 use crate::job::name::DatasetName;
 use crate::job::step::Install;
+use crate::process::Argv;
 
 /// A dataset's values as they are now: the value, and whether it is its own.
 type Now = BTreeMap<String, (String, bool)>;
-
-/// Datasets that one `zfs set` names at most: an argument list has an end.
-const AT_ONCE: usize = 100;
 
 impl Target<'_> {
     /// The datasets' properties, judged; or the reasons why nothing may be done with them.
@@ -32,31 +30,20 @@ impl Target<'_> {
         self.effective()?.map_err(|reasons| StepError::permanent(reasons.join("; ")))
     }
 
-    /// canmount=noauto first, then what is set on each dataset itself, mountpoint and shares last: nothing mounts.
+    fn run_all(&self, commands: &[Argv]) -> Result<(), StepError> {
+        for command in commands {
+            self.programs.ok(command)?;
+        }
+        Ok(())
+    }
+
+    /// What is set on each dataset itself, in quarantine.
     ///
     /// # Errors
     /// What `zfs set` said.
     pub fn properties(&self) -> Result<Done, StepError> {
-        let effective = self.judged()?;
-        let here = |placed: &Placed| placed.quarantine.clone();
-        let all: Vec<_> = self.layout.datasets.iter().map(here).collect();
-        self.set(&Set { property: "canmount".into(), value: "noauto".into(), datasets: all })?;
-        // Of the guards only what is off: nothing is mounted yet, and setting zoned mounts anew what is.
-        for turn in [Turn::Free, Turn::Guard, Turn::Mountpoint, Turn::Share] {
-            for set in effective.sets(turn, here) {
-                if turn != Turn::Guard || set.value == "off" {
-                    self.set(&set)?;
-                }
-            }
-        }
+        self.run_all(&commands::properties(&self.judged()?, self.layout))?;
         Ok(done(Install::Properties))
-    }
-
-    fn set(&self, set: &Set) -> Result<(), StepError> {
-        for datasets in set.datasets.chunks(AT_ONCE) {
-            Zfs::new(self.programs).run(&argv::set(&set.property, &set.value, datasets))?;
-        }
-        Ok(())
     }
 
     /// Every root into its place.
@@ -73,7 +60,7 @@ impl Target<'_> {
             if places.contains_key(root.target.as_str()) {
                 return Err(StepError::permanent(format!("dataset '{}' is in the way", root.target)));
             }
-            Zfs::new(self.programs).run(&argv::rename(&root.quarantine, &root.target))?;
+            self.programs.ok(&commands::rename(root))?;
         }
         Ok(done(Install::Rename))
     }
@@ -86,23 +73,15 @@ impl Target<'_> {
         let effective = self.judged()?;
         // What was set while receiving, so that data is written as on the source, has done its work.
         let now = self.now()?;
-        for property in writing::WRITTEN_BY {
+        for property in WRITTEN_BY {
             let set_by_us = |&i: &usize| {
                 !effective.is_set(i, property) && now[i].get(property).is_some_and(|(_, own)| *own)
             };
             let names: Vec<_> =
                 (0..now.len()).filter(set_by_us).map(|i| self.layout.datasets[i].target.clone()).collect();
-            for names in names.chunks(AT_ONCE) {
-                Zfs::new(self.programs).run(&argv::inherit(property, names))?;
-            }
+            self.run_all(&commands::inherits(property, &names))?;
         }
-        let here = |placed: &Placed| placed.target.clone();
-        // zoned before anything is mounted: setting it, even above a dataset that has its own value, mounts
-        // that one anew, which fails where unmounting is asynchronous or the dataset is in use.
-        let guards = effective.sets(Turn::Guard, here).into_iter().filter(|set| set.value != "off");
-        for set in effective.sets(Turn::Limit, here).into_iter().chain(guards) {
-            self.set(&set)?;
-        }
+        self.run_all(&commands::quotas(&effective))?;
         Ok(done(Install::Quotas))
     }
 
@@ -119,28 +98,13 @@ impl Target<'_> {
         Ok(self.layout.datasets.iter().map(|d| now.remove(d.target.as_str()).unwrap_or_default()).collect())
     }
 
-    /// canmount as on the source: all is in its place, and setting it on what is mounted would mount it anew.
-    fn canmount(&self, effective: &Effective) -> Result<(), StepError> {
-        for (own, datasets) in effective.canmount() {
-            for datasets in datasets.chunks(AT_ONCE) {
-                // canmount is not inheritable, so a plain `zfs inherit` refuses it; -S takes the local value away
-                // (observed on zfs-fuse; illumos zfs_do_inherit checks `received` first).
-                Zfs::new(self.programs).run(&match own {
-                    Some(value) => argv::set("canmount", value, datasets),
-                    None => argv::inherit_received("canmount", datasets),
-                })?;
-            }
-        }
-        Ok(())
-    }
-
     /// canmount back, then mounts what was mounted when the zone was detached, outer before inner.
     ///
     /// # Errors
     /// Permanent where a directory is not empty.
     pub fn mount(&self) -> Result<Done, StepError> {
         let effective = self.judged()?;
-        self.canmount(&effective)?;
+        self.run_all(&commands::canmount(&effective))?;
         let now = self.now()?;
         let mounted: BTreeSet<&DatasetName> = (self.layout.datasets.iter().zip(&now))
             .filter(|(_, now)| now.get("mounted").is_some_and(|(value, _)| value == "yes"))

@@ -5,14 +5,17 @@
 //! under these names makes the step fail for good, and the job goes back. First the datasets (`datasets`), then the
 //! zone (`zone`).
 
+pub mod commands;
 mod datasets;
 mod zone;
+
+pub use zone::script;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Done, StepError, quarantine, route};
-use crate::cmd::zfs::{Fault, Zfs, argv};
+use crate::cmd::zfs::{Fault, Zfs};
 use crate::cmd::zoneadm;
 use crate::cmd::zoneadm::ZoneLine;
 use crate::config::Accept;
@@ -141,8 +144,7 @@ impl Target<'_> {
         for placed in
             self.layout.datasets.iter().filter(|placed| self.is_ours(placed, &placed.target, &places))
         {
-            let argv = argv::destroy_snapshot(&placed.target, &self.job.snapshot);
-            match Zfs::new(self.programs).run(&argv) {
+            match self.programs.ok(&commands::destroy(placed, &self.job.snapshot)) {
                 Err(error) if Fault::of_error(&error) == Fault::Missing => {}
                 other => failed = failed.or(other.err()),
             }

@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Target, done};
+use super::{Target, done, zonepath};
 use crate::cmd::zoneadm::{ZoneFault, ZoneState};
 use crate::cmd::zonecfg::{self, Script, ZoneConfig};
 use crate::host::{Done, StepError, attach, check, link, source};
 use crate::job::code::Code;
 use crate::job::event::Event;
+use crate::job::layout::Layout;
 use crate::job::name::DatasetName;
+use crate::job::record::Job;
 use crate::job::retry::ErrorKind;
 use crate::job::step::Install;
 
@@ -29,7 +31,8 @@ impl Target<'_> {
             self.programs.ok(&zonecfg::delete(zone))?;
         }
         let offered = self.offered()?;
-        let script = self.script(&offered).map_err(|why| StepError::permanent(why.to_string()))?;
+        let script =
+            script(self.job, self.layout, &offered).map_err(|why| StepError::permanent(why.to_string()))?;
         let file: PathBuf = self.work.join("zonecfg");
         fs::write(&file, script.text())
             .map_err(|e| StepError::transient(format!("{}: {e}", file.display())))?;
@@ -77,42 +80,10 @@ impl Target<'_> {
                 _ => continue,
             };
             for property in resource.properties.iter_mut().filter(|p| p.name == renamed) {
-                property.value = self.name_here(&property.value);
+                property.value = name_here(self.layout, &property.value);
             }
         }
         config
-    }
-
-    fn name_here(&self, name: &str) -> String {
-        let placed = self.layout.datasets.iter().find(|d| d.source.as_str() == name);
-        placed.map_or_else(|| name.to_owned(), |d| d.target.to_string())
-    }
-
-    /// The zonecfg script that makes the zone here.
-    ///
-    /// # Errors
-    /// When a value can't be written in zonecfg's language.
-    pub fn script(&self, offered: &ZoneConfig) -> Result<Script, zonecfg::ScriptError> {
-        let mut script =
-            Script::new().create_attached(Path::new(self.zonepath()))?.set("autoboot", "false")?;
-        for resource in offered.of_kind("dataset") {
-            let Some(name) = resource.get("name") else { continue };
-            let here = self.name_here(name);
-            if here != name {
-                script = script.select("dataset", "name", name)?.set("name", &here)?.end();
-            }
-        }
-        for resource in offered.of_kind("fs").filter(|r| r.get("type") == Some("zfs")) {
-            let (Some(dir), Some(special)) = (resource.get("dir"), resource.get("special")) else { continue };
-            let here = self.name_here(special);
-            if here != special {
-                script = script.select("fs", "dir", dir)?.set("special", &here)?.end();
-            }
-        }
-        for command in &self.job.request.target.zonecfg {
-            script = script.command(command)?;
-        }
-        Ok(script.commit())
     }
 
     /// `zoneadm attach`.
@@ -199,4 +170,35 @@ impl Target<'_> {
         self.run_zone()?;
         Ok(Done::Event(Event::AutobootSet))
     }
+}
+
+fn name_here(layout: &Layout, name: &str) -> String {
+    let placed = layout.datasets.iter().find(|placed| placed.source.as_str() == name);
+    placed.map_or_else(|| name.to_owned(), |placed| placed.target.to_string())
+}
+
+/// The zonecfg script that makes the zone here.
+///
+/// # Errors
+/// When a value can't be written in zonecfg's language.
+pub fn script(job: &Job, layout: &Layout, offered: &ZoneConfig) -> Result<Script, zonecfg::ScriptError> {
+    let mut script = Script::new().create_attached(Path::new(zonepath(job)))?.set("autoboot", "false")?;
+    for resource in offered.of_kind("dataset") {
+        let Some(name) = resource.get("name") else { continue };
+        let here = name_here(layout, name);
+        if here != name {
+            script = script.select("dataset", "name", name)?.set("name", &here)?.end();
+        }
+    }
+    for resource in offered.of_kind("fs").filter(|r| r.get("type") == Some("zfs")) {
+        let (Some(dir), Some(special)) = (resource.get("dir"), resource.get("special")) else { continue };
+        let here = name_here(layout, special);
+        if here != special {
+            script = script.select("fs", "dir", dir)?.set("special", &here)?.end();
+        }
+    }
+    for command in &job.request.target.zonecfg {
+        script = script.command(command)?;
+    }
+    Ok(script.commit())
 }

@@ -37,7 +37,10 @@ impl Receive<'_> {
         first: &Entry,
         progress: &mut Progress,
     ) -> Result<Try, StepError> {
-        image.writing.borrow_mut().as_on_source(&image.placed.quarantine, image.dataset)?;
+        let commands = image.writing.borrow_mut().commands(&image.placed.quarantine, image.dataset);
+        for command in commands {
+            self.programs.ok(&command)?;
+        }
         let child = Zfs::new(self.programs).receive(&image.placed.quarantine, &self.job.snapshot)?;
         grace::given(&child.killer(), self.interrupted, || self.fed(child, image, first, progress))
     }

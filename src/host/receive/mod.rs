@@ -68,7 +68,7 @@ struct Image<'a> {
     placed: &'a Placed,
     stem: String,
     dataset: &'a Dataset,
-    writing: &'a RefCell<writing::Writing<'a>>,
+    writing: &'a RefCell<writing::Writing>,
 }
 
 /// What is found where a part's entry should be.
