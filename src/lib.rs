@@ -101,6 +101,7 @@
 //! | an offer that does not fit is refused with every reason | `host/check/*.rs`, beside each rule |
 //! | what one release does otherwise is done there, too | `tests/e2e/`, all of it, between hosts of OmniOS and of Oracle Solaris 11.4 |
 //! | `plan` leaves both hosts byte for byte as they were | `tests/plan.rs` |
+//! | the target runs what `plan` printed, and sets nothing that was not judged | `tests/e2e/steps.rs`, `tests/e2e/hostile/properties.rs` |
 //! | a peer's key opens its dropbox and nothing else, and a dropbox that others can write is not looked at | `tests/account.rs`, `tests/e2e/dropboxes.rs` |
 //! | every file, mode, owner, property and source arrives | `cargo demo` compares them |
 //!
