@@ -164,7 +164,7 @@ fn to_send() -> Vec<Event> {
 
 /// … and through the door.
 fn to_handoff() -> Vec<Event> {
-    let handoff = Handoff { guids: [].into(), changed: [].into(), entries: String::new() };
+    let handoff = Handoff { guids: [].into(), changed: [].into(), entries: String::new(), ran: true };
     let mut events = to_send();
     events.push(Event::Delivered { bytes: Bytes(0), entries: String::new(), took: [].into() });
     events.push(Event::HandedOff { handoff: Box::new(handoff) });

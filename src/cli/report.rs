@@ -189,7 +189,7 @@ pub fn result(ended: Ended) -> &'static str {
 }
 
 fn was_running(job: &Job) -> bool {
-    job.survey.as_ref().is_some_and(|survey| survey.zone.running)
+    job.survey.is_some() && job.ran
 }
 
 /// How long the zone that ran was down, by the source's clock.

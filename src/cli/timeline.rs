@@ -42,7 +42,7 @@ fn words(event: &Event) -> (&'static str, Option<String>) {
         Event::AutobootCleared => ("autoboot-cleared", None),
         Event::ShutDown => ("shut-down", None),
         Event::Detached => ("detached", None),
-        Event::ZoneRuns { state } => ("zone-runs", Some(format!("somebody has made it {state}"))),
+        Event::ZoneRuns { state } => ("zone-runs", Some(format!("somebody booted it: {state}"))),
         Event::Recaptured { datasets } => ("recaptured", Some(format!("{} datasets", datasets.len()))),
         Event::Snapshotted { guids } => ("snapshotted", Some(format!("{} snapshots", guids.len()))),
         Event::Delivered { bytes, .. } => ("delivered", Some(super::shown::size(*bytes))),
@@ -64,7 +64,7 @@ fn words(event: &Event) -> (&'static str, Option<String>) {
         Event::Reoffered { offer } => ("reoffered", Some(format!("offer {}", offer.serial))),
         Event::HandoffTaken { .. } => ("handoff-taken", None),
         Event::ReceiptPut => ("receipt-put", None),
-        Event::Installed { step, note } => ("installed", Some(noted(step.word(), note.as_deref()))),
+        Event::Installed { step, note, .. } => ("installed", Some(noted(step.word(), note.as_deref()))),
         Event::Undone { step, kept, .. } => {
             let kept = (!kept.is_empty()).then(|| format!("{} datasets kept", kept.len()));
             ("undone", Some(noted(step.word(), kept.as_deref())))

@@ -35,6 +35,7 @@ pub mod zonename;
 
 pub use parse::ParseError;
 
+use crate::job::name::ZoneName;
 use crate::process::{Argv, Output, RunError};
 
 /// What can go wrong when a command is run and its output read.
@@ -50,6 +51,17 @@ pub enum CmdError {
         argv: Box<Argv>,
         /// Which line, and what is wrong with it.
         why: ParseError,
+    },
+    /// zoneadm left zones out of its list, so nobody knows whether this zone is on the host.
+    #[error(
+        "nobody can tell whether zone '{zone}' is on this host, because zoneadm could not list every zone: {why}; \
+         fix that zone's configuration in /etc/zones"
+    )]
+    Incomplete {
+        /// The zone that was asked for.
+        zone: ZoneName,
+        /// zoneadm's first complaint.
+        why: String,
     },
 }
 

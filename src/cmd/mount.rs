@@ -21,6 +21,11 @@ pub fn argv() -> Argv {
     Argv::new("mount").arg("-p")
 }
 
+/// `umount MOUNTPOINT`: for what was mounted by mount(8), which `zfs unmount` refuses.
+pub fn unmount(mountpoint: &Path) -> Argv {
+    Argv::new("umount").arg(mountpoint.to_string_lossy())
+}
+
 /// All that are mounted on this host.
 ///
 /// # Errors

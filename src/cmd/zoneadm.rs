@@ -105,6 +105,12 @@ impl ZoneList {
     pub fn is_complete(&self) -> bool {
         self.complaints.trim().is_empty()
     }
+
+    /// zoneadm's first complaint, escaped and bounded.
+    pub fn complaint(&self) -> String {
+        let line = self.complaints.trim().lines().next().unwrap_or_default();
+        line.chars().take(200).flat_map(char::escape_debug).collect()
+    }
 }
 
 /// How strictly `attach` compares the zone's software with the host's.
@@ -154,9 +160,10 @@ pub enum BootEnvironment {
     InPlace,
 }
 
-/// How long an attach that updates may take: it waits for `pkg`, and a network, and one that is cut short leaves the zone
-/// `incomplete`. The stop method in `smf/zmigrate.xml` is given more, or the daemon would be killed before it.
-const UPDATE_TIMEOUT: Duration = Duration::from_hours(1);
+/// How long an attach may take. `-u` waits for `pkg` and a network, and brand hooks walk the whole zone. One that is
+/// killed leaves the zone `incomplete`, so the general deadline of `[commands] timeout` does not apply. The stop method
+/// in `smf/zmigrate.xml` has more time, or SMF would kill the daemon first.
+const ATTACH_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// Attaches a configured zone. One option at most where Solaris 10 may see it: the parser of 10/08 looks at the first one
 /// only. A forced attach runs no hook, so there is nobody to take `-x`.
@@ -169,11 +176,7 @@ pub fn attach(zone: &ZoneName, mode: AttachMode, root: BootEnvironment) -> Argv 
     };
     let in_place = root == BootEnvironment::InPlace && mode != AttachMode::Force;
     let kept: &[&str] = if in_place { &["-x", "deny-zbe-clone"] } else { &[] };
-    let argv = verb(zone, &["attach"]).args(kept.iter().copied()).args(option);
-    match mode {
-        AttachMode::Update | AttachMode::UpdateAll => argv.within(UPDATE_TIMEOUT),
-        AttachMode::Strict | AttachMode::Force => argv,
-    }
+    verb(zone, &["attach"]).args(kept.iter().copied()).args(option).within(ATTACH_TIMEOUT)
 }
 
 /// Checks an installed or configured zone against the host: zonepath, file systems, datasets, interfaces.
@@ -198,14 +201,22 @@ pub fn zones(programs: &Programs) -> Result<ZoneList, CmdError> {
 
 /// One zone, or `None` if this host has none of that name.
 ///
+/// zoneadm says "No such zone configured" about a zone whose document is broken or missing, too. So this is believed only
+/// when the list of all zones is complete and does not have the zone.
+///
 /// # Errors
-/// When the command fails otherwise, also for a zone that is there and can't be told (its configuration is
-/// broken).
+/// When the command fails otherwise, or zoneadm could not list every zone.
 pub fn zone(programs: &Programs, zone: &ZoneName) -> Result<Option<ZoneLine>, CmdError> {
     let argv = list_one(zone);
     let output = programs.run(&argv)?;
     if says_no_such_zone(&output, zone) {
-        return Ok(None);
+        let mut all = zones(programs)?;
+        let at = all.zones.iter().position(|line| line.name == zone.as_str());
+        return match at {
+            Some(at) => Ok(Some(all.zones.swap_remove(at))),
+            None if all.is_complete() => Ok(None),
+            None => Err(CmdError::Incomplete { zone: zone.clone(), why: all.complaint() }),
+        };
     }
     let output = output.into_ok(&argv)?;
     let mut lines = parse_list(&output.stdout).map_err(CmdError::unreadable(&argv))?;
@@ -431,11 +442,10 @@ mod tests {
     }
 
     #[test]
-    fn an_attach_that_updates_has_an_hour_and_any_other_what_is_configured() {
-        let limit = |mode| attach(&ZoneName::new("web").unwrap(), mode, BootEnvironment::Usual).limit();
-        assert_eq!([limit(AttachMode::Strict), limit(AttachMode::Force)], [None, None]);
-        for mode in [AttachMode::Update, AttachMode::UpdateAll] {
-            assert!(limit(mode).is_some_and(|limit| limit >= Duration::from_secs(3600)), "{mode:?}");
+    fn the_general_deadline_does_not_end_an_attach() {
+        for mode in [AttachMode::Strict, AttachMode::Update, AttachMode::UpdateAll, AttachMode::Force] {
+            let limit = attach(&ZoneName::new("web").unwrap(), mode, BootEnvironment::Usual).limit();
+            assert!(limit.is_some_and(|limit| limit >= Duration::from_secs(3600)), "{mode:?}");
         }
     }
 

@@ -236,6 +236,10 @@ fn with_target<T>(
 
 /// Where everything goes on this target.
 pub fn layout(at: &At<'_>) -> Result<Layout, StepError> {
+    // Without its section the peer's job waits. It must not turn back: the zone may run here.
+    if !at.config.accept.contains_key(&at.job.peer) {
+        return Err(nothing_accepted(at));
+    }
     place(at.config, at.job).map_err(|faults| StepError::permanent(faults.join("; ")))
 }
 

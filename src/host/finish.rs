@@ -129,11 +129,10 @@ fn dependents(
 ) -> Result<Vec<String>, StepError> {
     let mut reasons = Vec::new();
     if !zones.is_complete() {
-        let complaint = zones.complaints.trim().lines().next().unwrap_or_default();
         reasons.push(format!(
             "zoneadm could not list every zone of this host, and a zone that is missing may have these datasets: {}; \
              fix that zone first",
-            super::check::text::shown(complaint)
+            zones.complaint()
         ));
     }
     let all = Zfs::new(programs).all_datasets(&["origin", "mountpoint"])?;

@@ -163,6 +163,8 @@ impl From<CmdError> for StepError {
         match error {
             CmdError::Run(error) => error.into(),
             CmdError::Unreadable { .. } => Self::permanent(error.to_string()).coded(Code::Unreadable),
+            // The administrator can fix the broken zone meanwhile.
+            CmdError::Incomplete { .. } => Self::transient(error.to_string()).coded(Code::Zone),
         }
     }
 }

@@ -99,7 +99,7 @@ pub fn ensure(programs: &Programs, job: &Job) -> Result<Done, StepError> {
             return Err(StepError::permanent(text));
         }
     };
-    Ok(Done::Event(Event::Installed { step: Install::Route, note: added }))
+    Ok(Done::Event(Event::installed(Install::Route, added)))
 }
 
 /// Runs the commands; what became of the route among them.

@@ -4,6 +4,9 @@
 //! handoff then fall back to the shutdown. Destroys nothing but snapshots that carry this job's id.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use super::roots::tops;
@@ -77,6 +80,9 @@ pub fn shutdown(
         ZoneState::Incomplete | ZoneState::Mounted | ZoneState::Unavailable => {
             return Err(StepError::permanent(format!("zone '{zone}' is {state} and can't be shut down")));
         }
+    }
+    if state == ZoneState::Running && !job.ran {
+        return Ok(Done::Event(Event::ZoneRuns { state: state.to_string() }));
     }
     if state == ZoneState::Running && asked.is_none() {
         // Whatever it exits with: it may be killed along with the zone. The state is what counts.
@@ -160,6 +166,8 @@ pub fn snapshot(programs: &Programs, job: &Job) -> Result<Done, StepError> {
         ZoneState::Configured => {}
         state => return Ok(Done::Event(Event::ZoneRuns { state: state.to_string() })),
     }
+    let zonepath = job.survey.as_ref().map(|survey| survey.zone.zonepath.as_str()).unwrap_or_default();
+    detached_on_disk(job.zone(), Path::new(zonepath))?;
     let names = job.dataset_names();
     let found = sorted(programs, job)?;
     if let Some(dataset) = found.foreign.first() {
@@ -180,6 +188,21 @@ pub fn snapshot(programs: &Programs, job: &Job) -> Result<Done, StepError> {
     Ok(Done::Event(Event::Snapshotted { guids }))
 }
 
+/// The target configures the zone from `SUNWdetached.xml`, which travels in the snapshot. zoneadm does not sync it, so a
+/// power failure right after the detach can lose the file while the zone is already `configured`.
+fn detached_on_disk(zone: &ZoneName, zonepath: &Path) -> Result<(), StepError> {
+    let file = zoneadm::detached_xml(zonepath);
+    // A zonepath that is not mounted was synced by its unmount, and cannot be looked at.
+    let Ok(directory) = File::open(zonepath) else { return Ok(()) };
+    match File::open(&file).and_then(|file| file.sync_all()).and_then(|()| directory.sync_all()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StepError::permanent(format!(
+            "{} is missing although zone '{zone}' was detached, so the target could not configure the zone",
+            file.display(),
+        ))),
+        synced => synced.map_err(|error| StepError::transient(format!("{}: {error}", file.display()))),
+    }
+}
+
 /// The snapshots of this job's name, by dataset.
 fn snapshots(programs: &Programs, job: &Job) -> Result<BTreeMap<DatasetName, Guid>, StepError> {
     named(programs, &job.dataset_names(), &job.snapshot)
@@ -191,7 +214,12 @@ fn named(
     snapshot: &SnapshotName,
 ) -> Result<BTreeMap<DatasetName, Guid>, StepError> {
     let suffix = format!("@{snapshot}");
-    let all = Zfs::new(programs).guids_below(&tops(datasets))?;
+    let zfs = Zfs::new(programs);
+    // The zone may have destroyed a dataset that was delegated to it. The others' snapshots must still be found.
+    let mut tops = tops(datasets);
+    let there = zfs.guids(&tops)?;
+    tops.retain(|top| there.contains_key(top.as_str()));
+    let all = zfs.guids_below(&tops)?;
     let named = all.into_iter().filter_map(|(name, guid)| {
         let dataset = DatasetName::new(name.strip_suffix(&suffix)?).ok()?;
         Some((dataset, guid))
@@ -282,7 +310,7 @@ pub fn look_before_handoff(programs: &Programs, job: &Job) -> Result<Done, StepE
     }
     let offered = job.survey.as_ref().map(|survey| survey.datasets.as_slice()).unwrap_or_default();
     let changed = changes(offered, &job.datasets).map_err(|why| StepError::permanent(why.join("; ")))?;
-    let handoff = Handoff { guids: job.guids.clone(), changed, entries: job.entries.clone() };
+    let handoff = Handoff { guids: job.guids.clone(), changed, entries: job.entries.clone(), ran: job.ran };
     Ok(Done::Event(Event::HandedOff { handoff: Box::new(handoff) }))
 }
 
@@ -329,7 +357,7 @@ pub fn put_back(
     }
     match here(programs, zone)? {
         // Only set up in the kernel, perhaps by a boot that was cut short.
-        ZoneState::Installed | ZoneState::Ready if survey.zone.running => boot(programs, zone)?,
+        ZoneState::Installed | ZoneState::Ready if job.ran => boot(programs, zone)?,
         // One that did not run and does now was started by somebody else.
         ZoneState::Installed | ZoneState::Ready | ZoneState::Running => {}
         state => return Err(StepError::transient(format!("zone '{zone}' is {state}, not as it was found"))),
@@ -359,4 +387,20 @@ pub fn boot(programs: &Programs, zone: &ZoneName) -> Result<(), StepError> {
         Err(error) => error.into(),
         Ok(_) => StepError::transient(format!("`{argv}` exited 0, but zone '{zone}' does not run")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_detached_document_is_noticed_before_the_snapshot() {
+        let tmp = tempfile::tempdir().unwrap();
+        let zone = ZoneName::new("web").unwrap();
+        let error = detached_on_disk(&zone, tmp.path()).unwrap_err();
+        assert!(error.kind == ErrorKind::Permanent && error.text.contains("SUNWdetached.xml is missing"));
+        std::fs::write(tmp.path().join("SUNWdetached.xml"), "<zone/>").unwrap();
+        detached_on_disk(&zone, tmp.path()).unwrap();
+        detached_on_disk(&zone, &tmp.path().join("unmounted")).unwrap();
+    }
 }

@@ -8,10 +8,11 @@ use super::install::{Found, Target};
 use super::{Done, StepError, quarantine, route};
 use crate::cmd::zfs::{Fault, Zfs, argv};
 use crate::cmd::zoneadm::ZoneState;
-use crate::cmd::{zoneadm, zonecfg};
+use crate::cmd::{mount, zoneadm, zonecfg};
 use crate::job::event::Event;
+use crate::job::layout::Placed;
 use crate::job::message::Verdict;
-use crate::job::name::{Bytes, DatasetName};
+use crate::job::name::{Bytes, DatasetName, Guid};
 use crate::job::step::Undo;
 
 /// Ensures one step of the way back.
@@ -78,20 +79,23 @@ fn shelve(target: &Target<'_>) -> Result<Shelved, StepError> {
     let zfs = Zfs::new(target.programs);
     let mut written = None;
     for root in target.layout.roots() {
-        let wanted = target.job.guids.get(&root.source).copied();
-        if wanted.is_none() || zfs.guid(&root.target.at(&target.job.snapshot))? != wanted {
+        if !is_ours(target, &zfs, root)? {
             continue;
         }
         let names = zfs.names_below(std::slice::from_ref(&root.target))?;
-        written = Some(Bytes(written.unwrap_or(Bytes(0)).0 + written_since(target, &zfs, &names)?.0));
-        let lines = zfs.properties(&["zoned", "mounted"], &names)?;
+        // For people only: the zone may have created datasets and destroyed snapshots.
+        if let Ok(more) = written_since(target, &zfs, &names) {
+            written = Some(Bytes(written.unwrap_or(Bytes(0)).0 + more.0));
+        }
+        let lines = zfs.properties(&["type", "zoned", "mounted"], &names)?;
         let with = |property: &str, value: &str, own: bool| -> Vec<DatasetName> {
             let is = |line: &&crate::cmd::zfs::PropertyLine| {
                 line.property == property && line.value == value && (!own || line.source.is_own())
             };
             lines.iter().filter(is).filter_map(|line| line.dataset()).collect()
         };
-        zfs.run(&argv::set("canmount", "noauto", &names))?;
+        // A volume has no canmount, and `zfs set` refuses the whole command.
+        zfs.run(&argv::set("canmount", "noauto", &with("type", "filesystem", false)))?;
         let zoned = with("zoned", "on", true);
         if !zoned.is_empty() {
             zfs.run(&argv::set("zoned", "off", &zoned))?;
@@ -101,6 +105,9 @@ fn shelve(target: &Target<'_>) -> Result<Shelved, StepError> {
         for dataset in mounted.iter().rev() {
             match zfs.run(&argv::unmount(dataset)) {
                 Err(error) if Fault::of_error(&error) == Fault::NotMounted => {}
+                Err(error) if Fault::of_error(&error) == Fault::LegacyMount => {
+                    unmount_legacy(target, dataset)?
+                }
                 other => drop(other?),
             }
         }
@@ -110,6 +117,26 @@ fn shelve(target: &Target<'_>) -> Result<Shelved, StepError> {
         zfs.run(&argv::rename(&root.target, &root.quarantine))?;
     }
     Ok(Shelved::All(written))
+}
+
+/// Whether what is at a root's place is what this job put there: by the final snapshot, or, if the zone's owner destroyed
+/// that, by the guid that was journaled after the rename.
+fn is_ours(target: &Target<'_>, zfs: &Zfs<'_>, root: &Placed) -> Result<bool, StepError> {
+    let job = target.job;
+    let snapshot = root.target.at(&job.snapshot);
+    let found = zfs.guids(&[root.target.as_str(), &snapshot])?;
+    let same = |name: &str, wanted: Option<&Guid>| wanted.is_some() && found.get(name) == wanted;
+    Ok(same(&snapshot, job.guids.get(&root.source))
+        || same(root.target.as_str(), job.places.get(&root.target)))
+}
+
+/// An attach that was cut short leaves a boot environment of the zone mounted by mount(8).
+fn unmount_legacy(target: &Target<'_>, dataset: &DatasetName) -> Result<(), StepError> {
+    let mounted = mount::all(target.programs)?;
+    for at in mounted.iter().filter(|mounted| mounted.special == dataset.as_str()) {
+        target.programs.ok(&mount::unmount(&at.mountpoint))?;
+    }
+    Ok(())
 }
 
 /// Bytes that were changed or added since the final snapshot: what only the snapshot still holds, and what

@@ -94,7 +94,8 @@ pub enum Event {
     ShutDown,
     /// The zone is detached.
     Detached,
-    /// The zone runs again, by somebody else's hand: back to the shutdown.
+    /// Somebody booted the zone, after the survey or after the shutdown: it is shut down (again), and it counts as a zone that
+    /// ran.
     ZoneRuns {
         /// The state that was found.
         state: String,
@@ -180,6 +181,9 @@ pub enum Event {
         /// What is worth remembering of it (a route that was added, say).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
+        /// After the rename: the guids of the roots at their places. Their snapshots may go while the zone runs.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        places: BTreeMap<DatasetName, Guid>,
     },
     /// Target: an undo step is done.
     Undone {
@@ -282,6 +286,11 @@ impl Event {
             None => SnapshotName::new(format!("zmigrate-{id}"))?,
         };
         Ok(Self::Admitted { job: id.clone(), host: host.clone(), request: Box::new(request), snapshot, part })
+    }
+
+    /// An install step that is done.
+    pub fn installed(step: Install, note: Option<String>) -> Self {
+        Self::Installed { step, note, places: BTreeMap::new() }
     }
 
     /// The bare kind; `None` for the three first lines, which begin a phase instead of changing one.

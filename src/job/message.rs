@@ -276,6 +276,8 @@ pub struct Handoff {
     pub changed: Changes,
     /// Digest over all images' digests.
     pub entries: String,
+    /// Whether the zone ran when it was shut down, which the survey could not know.
+    pub ran: bool,
 }
 
 impl Handoff {

@@ -164,7 +164,7 @@ impl Phase {
             (Recapture, Kind::Recaptured) => Snapshot,
             (Snapshot, Kind::Snapshotted) => Send,
             (Send, Kind::Delivered) => Handoff,
-            (Detach | Recapture | Snapshot | Send | Handoff, Kind::ZoneRuns) => Shutdown,
+            (Shutdown | Detach | Recapture | Snapshot | Send | Handoff, Kind::ZoneRuns) => Shutdown,
             (Handoff, Kind::HandedOff) => Await,
             (Await, Kind::ResultOk) => Ack,
             (Ack, Kind::AckConfirmed) => Ended(self::Ended::Ok),

@@ -85,6 +85,8 @@ pub struct Job {
     pub guids: BTreeMap<DatasetName, Guid>,
     /// Snapshots that were made, with all guids they ever had: what `tidy` may take away.
     pub made: Vec<(DatasetName, Guid)>,
+    /// Whether the zone ran when the source stopped it. Until then, whether it ran at the last survey.
+    pub ran: bool,
     /// How often the snapshot was taken; images begin anew with each.
     pub generation: u32,
     /// Digest over all images' digests.
@@ -103,6 +105,8 @@ pub struct Job {
     pub later: Option<String>,
     /// Target: the install steps that are done, with their notes.
     pub installed: BTreeMap<Install, Option<String>>,
+    /// Target: guids of the roots that were renamed into their places, by name here.
+    pub places: BTreeMap<DatasetName, Guid>,
     /// Target: the zone was, or may have been, booted here.
     pub booted: bool,
     /// Target: what undo kept.
@@ -171,6 +175,7 @@ impl Job {
             datasets: Vec::new(),
             guids: BTreeMap::new(),
             made: Vec::new(),
+            ran: false,
             generation: 0,
             entries: String::new(),
             bytes: Bytes(0),
@@ -180,6 +185,7 @@ impl Job {
             refusals: Vec::new(),
             later: None,
             installed: BTreeMap::new(),
+            places: BTreeMap::new(),
             booted: false,
             kept: Vec::new(),
             written: None,
@@ -250,8 +256,7 @@ impl Job {
 
     /// Is the zone to run on the target?
     pub fn is_to_run(&self) -> bool {
-        let found = self.survey.as_ref().is_some_and(|s| s.zone.running);
-        self.request.target.boot.unwrap_or(found)
+        self.request.target.boot.unwrap_or(self.ran)
     }
 
     /// How it ended, once that is certain.
@@ -261,6 +266,7 @@ impl Job {
 
     fn take_offer(&mut self, offer: &Offer) {
         self.serial = offer.serial;
+        self.ran = offer.survey.zone.running;
         self.survey = Some(offer.survey.clone());
         self.datasets = offer.survey.datasets.clone();
         self.request = offer.request.clone();
@@ -273,6 +279,7 @@ impl Job {
         match event {
             Event::Surveyed { survey } => {
                 self.datasets = survey.datasets.clone();
+                self.ran = survey.zone.running;
                 self.survey = Some((**survey).clone());
             }
             Event::Accepted { .. } if self.role == Role::Source => {
@@ -285,6 +292,7 @@ impl Job {
             }
             Event::Refused { reasons, .. } => self.refusals = reasons.clone(),
             Event::Reoffered { offer } => self.take_offer(offer),
+            Event::ZoneRuns { .. } => self.ran = true,
             Event::Recaptured { datasets } => self.datasets = datasets.clone(),
             Event::Snapshotted { guids } => {
                 self.generation += 1;
@@ -309,6 +317,7 @@ impl Job {
                 self.datasets = handoff::applied(&offered, &handoff.changed).unwrap_or(offered);
                 self.guids = handoff.guids.clone();
                 self.entries = handoff.entries.clone();
+                self.ran = handoff.ran;
                 self.handoff = Some((**handoff).clone());
             }
             Event::ResultOk { verdict } | Event::ResultFailed { verdict } => {
@@ -331,8 +340,9 @@ impl Job {
                 self.failure = Some(Failure::new("result", Code::Other, error));
             }
             Event::PutBack => self.times.up = Some(at),
-            Event::Installed { step, note } => {
+            Event::Installed { step, note, places } => {
                 self.installed.insert(*step, note.clone());
+                self.places.extend(places.iter().map(|(name, guid)| (name.clone(), *guid)));
             }
             Event::Undone { kept, written, .. } => {
                 self.kept.extend(kept.iter().cloned());

@@ -111,6 +111,23 @@ fn datasets_land_where_they_are_mapped_and_the_configuration_follows() {
 }
 
 #[test]
+fn only_some_of_the_delegated_datasets_get_new_names() {
+    let lab = Lab::new();
+    let logs = format!("{TOP}/logs");
+    lab.source.run("zfs", &["create", "-o", "mountpoint=none", "-o", "zoned=on", &logs]);
+    lab.source.run("zonecfg", &["-z", ZONE, &format!("add dataset; set name={logs}; end")]);
+    lab.start();
+    lab.target.run("zfs", &["create", "data/zones/tanks"]);
+    let from = format!("{TOP}/tank");
+    lab.migrate(&Request::new().set("target.datasets", &format!("{from:?}"), "\"data/zones/tanks/db\""));
+    assert_outcomes(&lab, "ok", &[]);
+    // zonecfg has moved the renamed one to the end.
+    let export = lab.target.export(ZONE);
+    let at = |name: &str| export.find(name).unwrap_or_else(|| panic!("no {name} in {export}"));
+    assert!(at("\"data/zones/dbbackup/logs\"") < at("\"data/zones/tanks/db\""), "{export}");
+}
+
+#[test]
 fn properties_of_the_request_go_on_top_of_those_carried() {
     let lab = Lab::new();
     let before = Before::of(&lab.source);

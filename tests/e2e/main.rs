@@ -11,6 +11,7 @@ mod happy;
 mod hostile;
 mod integrity;
 mod levels;
+mod meanwhile;
 mod messages;
 mod peers;
 mod reboots;

@@ -19,6 +19,11 @@ pub fn list(columns: &[&str], roots: &[DatasetName]) -> Argv {
     argv.args(["-o", &columns.join(","), "-t", "filesystem,volume"]).args(names(roots))
 }
 
+/// The same of one dataset alone.
+pub fn list_one(columns: &[&str], name: &DatasetName) -> Argv {
+    zfs(["list", "-H", "-o", &[&["name"], columns].concat().join(",")]).arg(name.as_str())
+}
+
 /// All properties of `roots` and all below, snapshots included, numbers in full.
 pub fn get_all(roots: &[DatasetName]) -> Argv {
     zfs(["get", "-rHp", "-o", "name,property,value,source", "all"]).args(names(roots))

@@ -34,6 +34,8 @@ pub enum Fault {
     Mounted,
     /// It isn't mounted.
     NotMounted,
+    /// Its mountpoint is `legacy`, so only umount(8) unmounts it.
+    LegacyMount,
     /// The directory to mount on holds something. The property that led to the mount may have been set.
     DirectoryNotEmpty,
     /// The stream is damaged or was cut off.
@@ -87,6 +89,7 @@ const TEXTS: &[(&str, Fault)] = &[
     ("in a non-global zone", Fault::Zoned),
     ("filesystem already mounted", Fault::Mounted),
     ("not currently mounted", Fault::NotMounted),
+    ("legacy mountpoint", Fault::LegacyMount),
     ("directory is not empty", Fault::DirectoryNotEmpty),
     ("checksum mismatch", Fault::StreamDamaged),
     ("incorrect header checksum", Fault::StreamDamaged),
@@ -142,7 +145,7 @@ impl Fault {
     pub fn of_cmd(error: &CmdError) -> Fault {
         match error {
             CmdError::Run(error) => Fault::of_error(error),
-            CmdError::Unreadable { .. } => Fault::Other,
+            CmdError::Unreadable { .. } | CmdError::Incomplete { .. } => Fault::Other,
         }
     }
 }

@@ -31,12 +31,36 @@ impl<'p> Zfs<'p> {
     }
 
     /// Every filesystem and volume of the host, with these properties as people read them (`-` where one does
-    /// not apply). Numbers come mangled: ask [`Zfs::properties`] for them.
+    /// not apply). Only the last one may be free text. Numbers come mangled: ask [`Zfs::properties`] for them.
+    ///
+    /// A mountpoint with a line end, which the root user of any zone can set, makes the list ambiguous. The names alone
+    /// never are, so each dataset is then asked for by name.
     ///
     /// # Errors
     /// When the command fails or its output isn't understood.
     pub fn all_datasets(&self, columns: &[&str]) -> Result<Vec<(DatasetName, Vec<String>)>, CmdError> {
+        let names = self.listed(&[], &[])?;
         let argv = argv::list(columns, &[]);
+        if let Ok(rows) = parse::list(&self.programs.ok(&argv)?.stdout, columns.len())
+            && rows.iter().map(|(name, _)| name).eq(names.iter().map(|(name, _)| name))
+        {
+            return Ok(rows);
+        }
+        let mut rows = Vec::with_capacity(names.len());
+        for (name, _) in names {
+            let argv = argv::list_one(columns, &name);
+            let output = self.programs.ok(&argv)?;
+            rows.push(parse::one(&output.stdout, &name, columns.len()).map_err(CmdError::unreadable(&argv))?);
+        }
+        Ok(rows)
+    }
+
+    fn listed(
+        &self,
+        columns: &[&str],
+        roots: &[DatasetName],
+    ) -> Result<Vec<(DatasetName, Vec<String>)>, CmdError> {
+        let argv = argv::list(columns, roots);
         parse::list(&self.programs.ok(&argv)?.stdout, columns.len()).map_err(CmdError::unreadable(&argv))
     }
 
@@ -48,9 +72,7 @@ impl<'p> Zfs<'p> {
         if roots.is_empty() {
             return Ok(Vec::new());
         }
-        let argv = argv::list(&[], roots);
-        let rows = parse::list(&self.programs.ok(&argv)?.stdout, 0).map_err(CmdError::unreadable(&argv))?;
-        Ok(rows.into_iter().map(|(name, _)| name).collect())
+        Ok(self.listed(&[], roots)?.into_iter().map(|(name, _)| name).collect())
     }
 
     /// All properties of `roots`, everything below them, and their snapshots, in one process. `take` gets them line by

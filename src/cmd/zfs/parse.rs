@@ -1,8 +1,11 @@
 //! Readers of `zfs`'s `-H` output: columns are parted by one TAB, and names may hold blanks.
 //!
-//! A user property's value is any text, so it may hold a TAB and even a line end, and whoever is root in a
-//! zone with a delegated dataset may set one. TABs are put up with. A line end is not: such an output could
-//! hold a line that was made to look like another dataset's. It is refused as a whole.
+//! A user property's value is any text, so it may hold a TAB and even a line end. So may a mountpoint. The root user of a
+//! zone with a delegated dataset can set both. TABs are part of the value. An output with a line end is refused as a
+//! whole, because it could hold a line that looks like another dataset's.
+//!
+//! Newer releases list bookmarks (`dataset#mark`) where older ones list only snapshots (illumos 7386, OpenZFS 0.7). A
+//! bookmark holds no data, so these lines are skipped. (`-t` could leave them out, but Solaris 10's `zfs get` has no `-t`.)
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -79,15 +82,16 @@ impl fmt::Display for Source {
     }
 }
 
-/// Reads `zfs list -H -o name,…` with so many columns behind the name.
+/// Reads `zfs list -H -o name,…` with this number of columns after the name. Only the last column may be free text, such
+/// as a mountpoint with a TAB in it.
 ///
 /// # Errors
-/// On a line with another number of columns, a name that isn't legal or stands there twice.
+/// On a line with fewer columns, and on a name that is not legal or is there twice.
 pub fn list(text: &str, columns: usize) -> Result<Vec<(DatasetName, Vec<String>)>, ParseError> {
     let mut seen = BTreeSet::new();
     let lines = text.lines().filter(|line| !is_nothing(line)).enumerate();
     let read = lines.map(|(index, line)| {
-        let mut cells = line.split('\t').map(str::to_owned);
+        let mut cells = line.splitn(columns + 1, '\t').map(str::to_owned);
         let name = cells.next().unwrap_or_default();
         let name = DatasetName::new(name).map_err(|why| ParseError::at(index, line, why.to_string()))?;
         let rest: Vec<_> = cells.collect();
@@ -100,6 +104,21 @@ pub fn list(text: &str, columns: usize) -> Result<Vec<(DatasetName, Vec<String>)
         Ok((name, rest))
     });
     read.collect()
+}
+
+/// Reads `zfs list -H -o name,… NAME`: all of it is about this dataset, so the last column may hold line ends, too.
+///
+/// # Errors
+/// When it begins with another name or has fewer columns.
+pub fn one(text: &str, name: &DatasetName, columns: usize) -> Result<(DatasetName, Vec<String>), ParseError> {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let mut cells = text.splitn(columns + 1, '\t').map(str::to_owned);
+    let is_named = cells.next().as_deref() == Some(name.as_str());
+    let rest: Vec<_> = cells.collect();
+    if !is_named || rest.len() != columns {
+        return Err(ParseError::at(0, text, format!("is not dataset '{name}' with {columns} columns")));
+    }
+    Ok((name.clone(), rest))
 }
 
 /// Reads `zfs get -Hp -o name,property,value,source`.
@@ -120,7 +139,7 @@ pub fn properties(text: &str) -> Result<Vec<PropertyLine>, ParseError> {
 pub fn each_property(text: &str, mut take: impl FnMut(PropertyLine)) -> Result<(), ParseError> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
     let mut block: (&str, BTreeSet<&str>) = ("", BTreeSet::new());
-    for (index, line) in text.lines().filter(|line| !is_nothing(line)).enumerate() {
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !is_skipped(line)) {
         let fault = |why: &str| ParseError::at(index, line, why);
         let columns = "does not have its four columns (a value that holds a line end can't be read back)";
         let (name, rest) = line.split_once('\t').ok_or_else(|| fault(columns))?;
@@ -153,7 +172,7 @@ pub fn each_property(text: &str, mut take: impl FnMut(PropertyLine)) -> Result<(
 /// On a line that isn't a name and a decimal number, or that repeats a name.
 pub fn guids(text: &str) -> Result<Vec<(String, Guid)>, ParseError> {
     let mut seen = BTreeSet::new();
-    let lines = text.lines().filter(|line| !is_nothing(line)).enumerate();
+    let lines = text.lines().enumerate().filter(|(_, line)| !is_skipped(line));
     let read = lines.map(|(index, line)| {
         let fault = |why: &str| ParseError::at(index, line, why);
         let (name, value) = line.split_once('\t').ok_or_else(|| fault("does not have two columns"))?;
@@ -197,6 +216,13 @@ pub fn probe(stderr: &str) -> Result<bool, ParseError> {
 /// 2007).
 fn is_nothing(line: &str) -> bool {
     line == "no datasets available"
+}
+
+/// A line about a bookmark, or about nothing. A forged bookmark line says nothing about any dataset.
+fn is_skipped(line: &str) -> bool {
+    let name = line.split('\t').next().unwrap_or_default();
+    let is_bookmark = name.split_once('#').is_some_and(|(dataset, _)| check_name(dataset).is_ok());
+    is_bookmark || is_nothing(line)
 }
 
 /// Checks `dataset` or `dataset@snapshot`. The snapshot may have a name that we would not give.
@@ -262,6 +288,26 @@ mod tests {
             let error = properties(&format!("{real}{forged}")).unwrap_err();
             assert!(error.why.contains(why), "{error}");
         }
+    }
+
+    #[test]
+    fn bookmarks_are_skipped_among_snapshots() {
+        let text = "d/w\ttype\tfilesystem\t-\nd/w@s\tguid\t77\t-\nd/w#zrepl_CURSOR\ttype\tbookmark\t-\n\
+                    d/w#zrepl_CURSOR\tguid\t77\t-\n";
+        let names: Vec<_> = properties(text).unwrap().into_iter().map(|line| line.name).collect();
+        assert_eq!(names, ["d/w", "d/w@s"]);
+        assert_eq!(guids("d/w\t1\nd/w@s\t77\nd/w#m\t77\n").unwrap().len(), 2);
+        assert!(guids("d/../w#m\t77\n").is_err());
+    }
+
+    #[test]
+    fn a_tab_in_the_last_column_belongs_to_the_value() {
+        let rows = list("d/w\tyes\t/a\tb\nd/x\tno\t/x\n", 2).unwrap();
+        assert_eq!(rows[0].1, ["yes", "/a\tb"]);
+        assert_eq!(rows[1].1, ["no", "/x"]);
+        let name = DatasetName::new("d/w").unwrap();
+        assert_eq!(one("d/w\tyes\t/a\nd/x\tno\t/x\n", &name, 2).unwrap().1, ["yes", "/a\nd/x\tno\t/x"]);
+        assert!(one("d/v\tyes\t/a\n", &name, 2).is_err() && one("d/w\tyes\n", &name, 2).is_err());
     }
 
     #[test]

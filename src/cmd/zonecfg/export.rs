@@ -16,7 +16,7 @@ pub struct ZoneConfig {
 }
 
 /// One `add KIND … end`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Resource {
     /// `fs`, `net`, `device`, `rctl`, `attr`, `dataset`, …
     pub kind: String,
@@ -25,11 +25,12 @@ pub struct Resource {
 }
 
 /// One property of a resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Property {
     /// Its name.
     pub name: String,
-    /// Its value without quotes; a complex one as it stands: `(priv=privileged,limit=20,action=none)`.
+    /// Its value without quotes; a complex one as it is written: `(priv=privileged,limit=20,action=none)`, or
+    /// `(name=gateway,value="192.0.2.1")` on OmniOS and SmartOS.
     pub value: String,
     /// Whether it is a list's member, made by `add NAME VALUE` and not by `set NAME=VALUE`.
     pub added: bool,
@@ -126,6 +127,17 @@ impl ZoneConfig {
         lines.join("\n") + "\n"
     }
 
+    /// Whether both say the same. The order of resources has no meaning: zonecfg moves an edited one to the end of its
+    /// kind (libzonecfg unlinks and appends it), and zoneadmd sorts file systems by directory before it mounts them.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let sorted = |config: &Self| {
+            let mut resources = config.resources.clone();
+            resources.sort();
+            resources
+        };
+        self.globals == other.globals && sorted(self) == sorted(other)
+    }
+
     /// A property of the zone itself.
     pub fn global(&self, name: &str) -> Option<&str> {
         self.globals.get(name).map(String::as_str)
@@ -171,8 +183,13 @@ fn plain(word: &str) -> Option<String> {
     (!word.is_empty() && word.bytes().all(legal)).then(|| word.to_owned())
 }
 
-/// Takes off the quotes. There is no way to write a quote inside of them (`zonecfg_lex.l`).
+/// Removes the quotes of a simple value. There is no way to write a quote inside of them (`zonecfg_lex.l`). A complex
+/// value keeps the quotes of its parts.
 fn unquoted(value: &str) -> Option<&str> {
+    if value.starts_with('(') {
+        let is_whole = value.ends_with(')') && value.matches('"').count().is_multiple_of(2);
+        return is_whole.then_some(value);
+    }
     let inner = match value.strip_prefix('"') {
         Some(rest) => rest.strip_suffix('"')?,
         None => value,
@@ -240,6 +257,39 @@ mod tests {
         assert_eq!(ZoneConfig::parse(whole).unwrap().completed(whole, &line), whole);
     }
 
+    /// [real] zonecfg of OmniOS, export of a zone with net and device properties.
+    const NET_PROPERTIES: &str = "create -b\nset zonepath=/export/zones/web\nset brand=sparse\nset ip-type=exclusive\n\
+        add net\nset physical=\"web0\"\nadd property (name=primary,value=\"true\")\n\
+        add property (name=gateway,value=\"192.0.2.1\")\nend\n\
+        add device\nset match=\"/dev/zvol/rdsk/tank/v1\"\nadd property (name=model,value=\"virtio blk\")\nend\n";
+
+    #[test]
+    fn net_properties_survive_a_round_trip() {
+        let config = ZoneConfig::parse(NET_PROPERTIES).unwrap();
+        let net = config.of_kind("net").next().unwrap();
+        let values: Vec<_> =
+            net.properties.iter().filter(|p| p.name == "property").map(|p| p.value.as_str()).collect();
+        assert_eq!(values, [r#"(name=primary,value="true")"#, r#"(name=gateway,value="192.0.2.1")"#]);
+        let script = crate::cmd::zonecfg::Script::new().create(&config).unwrap();
+        assert!(
+            script.text().contains("add property (name=model,value=\"virtio blk\")\n"),
+            "{}",
+            script.text()
+        );
+        assert_eq!(ZoneConfig::parse(&script.text()).unwrap(), config);
+    }
+
+    #[test]
+    fn the_order_of_resources_does_not_matter() {
+        let text = |blocks: [&str; 3]| format!("create -b\nset zonepath=/z\n{}", blocks.concat());
+        let (pkgsrc, mnt) = ("add fs\nset dir=/opt\nend\n", "add fs\nset dir=/mnt\nadd options ro\nend\n");
+        let tank = "add dataset\nset name=tank/a\nend\n";
+        let read = |blocks| ZoneConfig::parse(&text(blocks)).unwrap();
+        assert!(read([pkgsrc, mnt, tank]).says_the_same(&read([mnt, pkgsrc, tank])));
+        assert!(!read([pkgsrc, mnt, tank]).says_the_same(&read([pkgsrc, mnt, mnt])));
+        assert!(!read([pkgsrc, mnt, tank]).says_the_same(&read([pkgsrc, pkgsrc, tank])));
+    }
+
     #[test]
     fn what_is_not_known_is_refused() {
         for (bad, line) in [
@@ -250,6 +300,8 @@ mod tests {
             ("create -b\nset a=b\nset a=c\n", 3),
             ("create -b\nset a=\"b\n", 2),
             ("create -b\nset a=\"b\"c\"\n", 2),
+            ("create -b\nset a=(b=\"c)\n", 2),
+            ("create -b\nset a=(b=c\n", 2),
             ("create -b\nend\n", 2),
             ("create -b\nadd net\nadd fs\n", 3),
             ("create -b\nadd net\nset a=b\n", 4),

@@ -127,17 +127,22 @@ fn word(text: &str) -> Result<&str, ScriptError> {
     if !text.is_empty() && text.bytes().all(legal) { Ok(text) } else { Err(refused(text, "it is no word")) }
 }
 
-/// A value as zonecfg's scanner takes it (`zonecfg_lex.l`): `"…"` for a simple one. A complex one,
-/// `(a=b,c=d)`, has no quoted form and must be made of harmless characters.
+/// A value as zonecfg's scanner reads it (`zonecfg_lex.l`): `"…"` for a simple one. A complex one, `(a=b,c="d e")`, is
+/// written as it is: harmless characters, and quotes around parts that have others.
 fn quoted(value: &str) -> Result<String, ScriptError> {
-    if value.chars().any(|c| c == '"' || c.is_control()) {
-        return Err(refused(value, "it has a quote or a control character"));
+    if value.chars().any(char::is_control) {
+        return Err(refused(value, "it has a control character"));
     }
     let Some(inner) = value.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) else {
+        if value.contains('"') {
+            return Err(refused(value, "it has a quote"));
+        }
         return Ok(format!("\"{value}\""));
     };
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"-_.,=/:".contains(&b);
-    if inner.bytes().all(legal) {
+    // Every second piece is between quotes.
+    let pieces: Vec<&str> = inner.split('"').collect();
+    if !pieces.len().is_multiple_of(2) && pieces.iter().step_by(2).all(|piece| piece.bytes().all(legal)) {
         Ok(value.to_owned())
     } else {
         Err(refused(value, "its parts can't be quoted"))
@@ -174,7 +179,9 @@ mod tests {
 
     #[test]
     fn a_value_can_not_become_a_command() {
-        for bad in ["a\"b", "a\nexit", "(a=b);exit)", "(a=b)c)", "(a b)", "\u{1b}[0m"] {
+        for bad in
+            ["a\"b", "a\nexit", "(a=b);exit)", "(a=b)c)", "(a b)", "(a=\"b)", "(a=\"b\";c)", "\u{1b}[0m"]
+        {
             assert!(Script::new().set("pool", bad).is_err(), "{bad:?}");
         }
         assert_eq!(Script::new().set("pool", "a;delete -F").unwrap().text(), "set pool=\"a;delete -F\"\n");

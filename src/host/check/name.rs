@@ -2,7 +2,6 @@
 
 use super::input::Check;
 use super::judgement::Judgement;
-use super::text::shown;
 use crate::cmd::zoneadm::ZoneState;
 use crate::job::code::Code;
 
@@ -22,10 +21,9 @@ pub(super) fn judge(check: &Check<'_>, judgement: &mut Judgement) {
         None => {}
     }
     if !zones.is_complete() {
-        let complaint = zones.complaints.trim().lines().next().unwrap_or_default();
         judgement.refuse(Code::Zone, format!(
             "zoneadm on the target could not list all of its zones, so '{zone}' may exist there: {}; fix that zone first",
-            shown(complaint)
+            zones.complaint()
         ));
     }
     if let Some(other) = check.reserved.iter().find(|other| other.zone == *zone) {

@@ -11,6 +11,7 @@ use crate::host::landing::{self, Landing};
 use crate::host::writing::WRITTEN_BY;
 use crate::host::{Done, StepError, link, quarantine};
 use crate::job::code::Code;
+use crate::job::event::Event;
 use crate::job::name::DatasetName;
 use crate::job::step::Install;
 use crate::process::Argv;
@@ -62,7 +63,11 @@ impl Target<'_> {
             }
             self.programs.ok(&commands::rename(root))?;
         }
-        Ok(done(Install::Rename))
+        let roots: Vec<DatasetName> = self.layout.roots().map(|root| root.target.clone()).collect();
+        let found = self.in_place()?;
+        let guid = |name: DatasetName| found.get(name.as_str()).copied().map(|guid| (name, guid));
+        let places = roots.into_iter().filter_map(guid).collect();
+        Ok(Done::Event(Event::Installed { step: Install::Rename, note: None, places }))
     }
 
     /// What this host's inheritance makes different, then limits, then readonly and zoned.

@@ -130,7 +130,7 @@ impl Target<'_> {
             return Err(StepError::permanent(reasons.join("; ")));
         }
         let note = route::look(self.programs, self.job.request.target.route.as_ref())?;
-        Ok(Done::Event(Event::Installed { step: Install::Recheck, note }))
+        Ok(Done::Event(Event::installed(Install::Recheck, note)))
     }
 
     /// Destroys this job's final snapshots, known by guid, and the empty quarantine. A snapshot of the same name that
@@ -167,5 +167,5 @@ pub fn zonepath_there(job: &Job) -> &str {
 }
 
 pub(super) fn done(step: Install) -> Done {
-    Done::Event(Event::Installed { step, note: None })
+    Done::Event(Event::installed(step, None))
 }

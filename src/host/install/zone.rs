@@ -48,7 +48,7 @@ impl Target<'_> {
         if let Some(line) = self.zone()? {
             configured.complete(&line);
         }
-        if self.job.request.target.zonecfg.is_empty() && configured != self.expected(offered) {
+        if self.job.request.target.zonecfg.is_empty() && !configured.says_the_same(&self.expected(offered)) {
             let text = format!(
                 "zone '{zone}' was configured from {}/SUNWdetached.xml otherwise than offered",
                 self.zonepath()

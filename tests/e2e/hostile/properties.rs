@@ -94,7 +94,7 @@ fn forged(property: &str, value: &str, reason: &str) {
     let pkgsrc = DatasetName::new(format!("{TOP}/pkgsrc")).expect("a dataset");
     let set = Property { value: value.to_owned(), source: Source::Local };
     let changed = [(pkgsrc, [(property.to_owned(), set)].into())].into();
-    lab.forge(&job, Handoff { guids: lab.sent_guids(&job), changed, entries: String::new() });
+    lab.forge(&job, Handoff { guids: lab.sent_guids(&job), changed, entries: String::new(), ran: true });
     lab.target.wait_outcome(0);
     lab.source.start();
     lab.outcomes();
