@@ -4,7 +4,7 @@
 //! Every interleaving is visited, with: a crash after any effect and before its journal line; steps that
 //! fail for good; operators who cancel, roll back, or start the detached zone by hand; reboots of either
 //! host with autoboot honoured; messages lost after they were put, late, or read twice; a target that is
-//! declared gone and comes back. What must hold is in `World::check` and in `explore`.
+//! declared gone and comes back; a source that dies for good. What must hold is in `World::check` and in `explore`.
 //!
 //! A checker that finds nothing proves nothing, so known mistakes are seeded one by one (`Mistake`), and
 //! each must be caught.
@@ -66,6 +66,8 @@ struct World {
     declared: bool,
     losses: u8,
     by_hand: bool,
+    /// The source host died for good. Only the target's operator can know that.
+    source_died: bool,
 }
 
 /// What could be wrong with an implementation.
@@ -85,6 +87,7 @@ enum Mistake {
     AckConfirmedBeforeItsLine,
     GoesOnWithoutHearing,
     DeclaredGoneUnseen,
+    SourceGoneIgnored,
 }
 
 /// A successor: what happened, in words, and the world after it.
@@ -103,6 +106,7 @@ impl World {
             declared: false,
             losses: 0,
             by_hand: false,
+            source_died: false,
         }
     }
 
@@ -133,7 +137,13 @@ impl World {
             && self.target.zone == Zone::Running
             && self.target.autoboot
             && self.received;
-        if as_found || migrated { Ok(()) } else { Err("neither migrated nor as found".into()) }
+        // With the source its copy died. The target either has the zone, or turned back and kept what it received.
+        let alone = self.source_died
+            && match self.target.zone {
+                Zone::Running => self.target.autoboot,
+                zone => zone == Zone::Absent,
+            };
+        if as_found || migrated || alone { Ok(()) } else { Err("neither migrated nor as found".into()) }
     }
 
     fn is_migrated(&self) -> bool {
@@ -142,7 +152,7 @@ impl World {
 
     fn quiet(&self) -> bool {
         let over = |job: Option<Phase>| matches!(job, None | Some(Phase::Ended(_)));
-        over(self.source.job) && over(self.target.job)
+        (self.source_died || over(self.source.job)) && over(self.target.job)
     }
 }
 
@@ -379,7 +389,7 @@ fn ways(mistake: Mistake, world: World, of_source: bool) -> Vec<Way> {
 fn successors(mistake: Mistake, world: World) -> Vec<Next> {
     let mut next: Vec<Next> = Vec::new();
     for of_source in [true, false] {
-        if !of_source && world.gone {
+        if !of_source && world.gone || of_source && world.source_died {
             continue;
         }
         let who = if of_source { "source" } else { "target" };
@@ -396,6 +406,11 @@ fn successors(mistake: Mistake, world: World) -> Vec<Next> {
             job(&mut after, to);
             next.push((format!("{who}: {phase:?} -> {event:?}"), after));
         }
+    }
+    if world.source_died {
+        declare_source_gone(mistake, world, &mut next);
+        take_up(mistake, world, &mut next);
+        return next;
     }
     if matches!(world.source.job, Some(Phase::Ended(_))) && !world.files.removed && !world.files.revoked {
         let Files { answer, receipt, result, .. } = world.files;
@@ -414,7 +429,7 @@ fn successors(mistake: Mistake, world: World) -> Vec<Next> {
         if world.gone || is_thought_gone(&world) && !denied {
             let mut w = world;
             w.declared = true;
-            w.source.job = Phase::Await.apply(Kind::TargetDeclaredGone);
+            w.source.job = Phase::Await.apply(Kind::PeerDeclaredGone);
             next.push(("operator: the target is gone".into(), w));
         }
     }
@@ -427,6 +442,19 @@ fn successors(mistake: Mistake, world: World) -> Vec<Next> {
 /// declares it gone before is believed, right or wrong.
 fn is_thought_gone(world: &World) -> bool {
     world.target.job == Some(Phase::Settled) && world.files.result.is_some()
+}
+
+/// The target's operator says that the source is gone. Without that the target could only wait, so this counts as a step
+/// that the target makes by itself.
+fn declare_source_gone(mistake: Mistake, world: World, next: &mut Vec<Next>) {
+    let Some(phase) = world.target.job.filter(|phase| phase.waits_for_source()) else { return };
+    if mistake == Mistake::SourceGoneIgnored && phase == Phase::Settled {
+        return;
+    }
+    let mut w = world;
+    w.must_hear = false;
+    w.target.job = phase.apply(Kind::PeerDeclaredGone);
+    next.push(("target: its operator declares the source gone".into(), w));
 }
 
 /// The target takes up an offer, or answers for a job that is over or never began.
@@ -501,6 +529,14 @@ fn environment(mistake: Mistake, world: World, next: &mut Vec<Next>) {
         come_back(mistake, &mut w);
         boot(&mut w.target);
         next.push(("target: host reboots".into(), w));
+    }
+    // The source's host dies for good, with the zone's copy there.
+    let mid_way = matches!(world.source.job, Some(Phase::Send | Phase::Handoff | Phase::Await | Phase::Ack));
+    if mid_way && !world.gone && !world.declared && world.losses == 0 && !world.by_hand {
+        let mut w = world;
+        w.source_died = true;
+        (w.source.zone, w.source.autoboot) = (Zone::Absent, false);
+        next.push(("the source's host dies for good".into(), w));
     }
     // The target's host goes off while the source waits for it, and comes back once `revoked` is there.
     if world.source.job == Some(Phase::Await) && !world.gone && world.target.job.is_some() {
@@ -636,6 +672,7 @@ fn every_seeded_mistake_is_caught() {
         AckConfirmedBeforeItsLine,
         GoesOnWithoutHearing,
         DeclaredGoneUnseen,
+        SourceGoneIgnored,
     ] {
         match explore(mistake) {
             Err(story) => println!("{mistake:?} is caught:\n{story}\n"),

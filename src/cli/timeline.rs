@@ -50,7 +50,7 @@ fn words(event: &Event) -> (&'static str, Option<String>) {
         Event::ResultOk { .. } => ("result-ok", None),
         Event::ResultFailed { verdict } => ("result-failed", verdict.error.as_ref().map(failure)),
         Event::AckConfirmed => ("ack-confirmed", None),
-        Event::TargetDeclaredGone { by } => ("target-declared-gone", Some(format!("by {by}"))),
+        Event::PeerDeclaredGone { by } => ("peer-declared-gone", Some(format!("by {by}"))),
         Event::RevokedLeft { delivered } => {
             ("revoked-left", (!delivered).then(|| "it could not be delivered".into()))
         }

@@ -93,11 +93,6 @@ impl Memory {
     pub fn reach_anew(&mut self) {
         self.reached = None;
     }
-
-    /// An operator says that the source is gone: no more waiting for its word.
-    pub fn heard_anew(&mut self) {
-        self.must_hear = false;
-    }
 }
 
 /// Everything at hand for one look at a step.

@@ -203,7 +203,11 @@ pub fn heed_source(at: &At<'_>, memory: &mut Memory) -> Result<Option<Done>, Ste
         inbox.remove(Handoff::NAME);
         memory.took_handoff_out = true;
     }
-    if !memory.must_hear || !job.phase.must_hear_anew() || job.phase == Phase::Receive {
+    if !memory.must_hear
+        || job.declared_gone_by.is_some()
+        || !job.phase.must_hear_anew()
+        || job.phase == Phase::Receive
+    {
         return Ok(None);
     }
     let handoff = read::<Handoff>(at, &inbox)?;

@@ -1,7 +1,7 @@
 //! The target's answer to an offer: may this zone come here?
 //!
 //! [`gather`] looks at this host, a handful of processes however many datasets there are;
-//! [`Check::judge`] is pure and names every reason at once. Nothing is changed by either. The same
+//! [`judge`] is pure and names every reason at once. Nothing is changed by either. The same
 //! check is made before the zone is stopped and again before the rename, so what belongs to this
 //! very job (the holders in quarantine that carry its mark) is never in its own way.
 //!
@@ -10,9 +10,7 @@
 //! components. Not judged here, because only the received data can tell: whether a path inside the
 //! zone leads out of it by a symbolic link.
 //!
-//! Two pieces are used again later, on what the data itself says: [`judge_config`] on the
-//! configured zone before the attach, [`judge_properties`] on the properties that come with the
-//! handoff.
+//! One piece is used again later: [`judge_config`] judges the configured zone before the attach.
 //!
 //! Texts say "the target", because the source prints them.
 

@@ -136,8 +136,9 @@ pub enum Event {
     },
     /// Source: the target has read the ack.
     AckConfirmed,
-    /// Source: an operator declared the target gone.
-    TargetDeclaredGone {
+    /// An operator declared the other host gone for good. The source takes the zone back; the target goes on without the
+    /// source's word, which it would wait for otherwise.
+    PeerDeclaredGone {
         /// Who.
         by: String,
     },
@@ -253,7 +254,7 @@ pub enum Kind {
     ResultOk,
     ResultFailed,
     AckConfirmed,
-    TargetDeclaredGone,
+    PeerDeclaredGone,
     RevokedLeft,
     TurnedBack(Cause),
     PutBack,
@@ -314,7 +315,7 @@ impl Event {
             ResultOk { .. } => Kind::ResultOk,
             ResultFailed { .. } => Kind::ResultFailed,
             AckConfirmed => Kind::AckConfirmed,
-            TargetDeclaredGone { .. } => Kind::TargetDeclaredGone,
+            PeerDeclaredGone { .. } => Kind::PeerDeclaredGone,
             RevokedLeft { .. } => Kind::RevokedLeft,
             TurnedBack { cause, .. } => Kind::TurnedBack(*cause),
             PutBack => Kind::PutBack,

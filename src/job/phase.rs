@@ -175,7 +175,7 @@ impl Phase {
                 if phase.touches_zone() { PutBack(back) } else { Tidy(back) }
             }
             (Await, Kind::ResultFailed) => PutBack(Back::Returned),
-            (Await, Kind::TargetDeclaredGone) => Revoke,
+            (Await, Kind::PeerDeclaredGone) => Revoke,
             (Revoke, Kind::RevokedLeft) => PutBack(Back::Revoked),
             (PutBack(back), Kind::PutBack) => Tidy(back),
             (Tidy(back), Kind::Tidied) => Release(back),
@@ -193,9 +193,11 @@ impl Phase {
                 None => return None,
             },
             (Install(self::Install::Verify), Kind::ResultOk) => Settled,
-            (Settled, Kind::Acked) => SetAutoboot,
+            (Settled, Kind::Acked | Kind::PeerDeclaredGone) => SetAutoboot,
             (SetAutoboot, Kind::AutobootSet) => Clean,
             (Clean, Kind::Cleaned) => Ended(self::Ended::Ok),
+
+            (phase @ (Receipt | Install(_) | Undo(..)), Kind::PeerDeclaredGone) => phase,
 
             // The target's way back.
             (phase, Kind::TurnedBack(cause)) if phase.target_may_turn_back() => {
@@ -211,7 +213,7 @@ impl Phase {
                 None => return None,
             },
             (Undo(self::Undo::Discard, cause), Kind::ResultFailed) => Returned(cause),
-            (Returned(cause), Kind::Acked) => CleanBack(cause),
+            (Returned(cause), Kind::Acked | Kind::PeerDeclaredGone) => CleanBack(cause),
             (CleanBack(cause), Kind::Cleaned) => Ended(match cause {
                 Cause::Cancelled | Cause::Withdrawn => self::Ended::Cancelled,
                 _ => self::Ended::Failed,
@@ -308,6 +310,14 @@ impl Phase {
     /// this rule a host that comes back could start a zone that runs on the source again.
     pub fn must_hear_anew(self) -> bool {
         matches!(self, Phase::Receive | Phase::Receipt | Phase::Install(_))
+    }
+
+    /// Target: past the handoff, and waiting for the source's word now or later. An operator may declare the source gone.
+    pub fn waits_for_source(self) -> bool {
+        matches!(
+            self,
+            Phase::Receipt | Phase::Install(_) | Phase::Undo(..) | Phase::Settled | Phase::Returned(_)
+        )
     }
 
     /// The verdict, once nothing can change it any more. Messages to the peer may still be owed.

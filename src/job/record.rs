@@ -113,7 +113,7 @@ pub struct Job {
     pub kept: Vec<DatasetName>,
     /// Target: bytes written since boot.
     pub written: Option<Bytes>,
-    /// Source: an operator declared the target gone; finish: which migration.
+    /// The operator who declared the other host gone.
     pub declared_gone_by: Option<String>,
     /// Finish: the migration that is finished.
     pub finishes: Option<JobId>,
@@ -330,7 +330,10 @@ impl Job {
                 self.verdict = Some((**verdict).clone());
             }
             Event::TurnedBack { failure, .. } => self.failure = Some(failure.clone()),
-            Event::TargetDeclaredGone { by } => {
+            Event::PeerDeclaredGone { by } if self.role != Role::Source => {
+                self.declared_gone_by = Some(by.clone());
+            }
+            Event::PeerDeclaredGone { by } => {
                 self.declared_gone_by = Some(by.clone());
                 let error = format!("{by} declared {} gone", self.peer);
                 self.failure = Some(Failure::new("await", Code::Other, error));

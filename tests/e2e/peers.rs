@@ -165,6 +165,23 @@ fn whoever_waits_too_long_for_the_other_is_told_with_the_way_out() {
 }
 
 #[test]
+fn a_settled_zone_needs_no_word_of_a_source_that_is_gone() {
+    let lab = Lab::new();
+    lab.target.fault(&failing("zlogin", &[], "zlogin: cannot connect"));
+    lab.start();
+    let job = lab.submit(&Request::new());
+    lab.target.wait_event(&job, "installed", "boot");
+    lab.source.kill();
+    lab.target.no_faults();
+    lab.target.wait_event(&job, "result-ok", "");
+    lab.target.ask(&["retry", &job, "--source-is-gone", "zhost1"]);
+    let line = lab.target.wait_outcome(0);
+    assert!(line.contains("result=ok "), "{line}");
+    wait("autoboot", || lab.target.autoboot(ZONE).then_some(()));
+    lab.declared_gone.set(true);
+}
+
+#[test]
 fn a_step_that_fails_for_too_long_while_the_zone_is_down_is_told_with_the_way_out() {
     let lab = doubting();
     lab.source.fault(&failing("zfs", &["send"], "internal error: out of memory"));

@@ -77,10 +77,9 @@ impl Engine {
             "retry" => {
                 self.failures = 0;
                 self.memory.reach_anew();
-                if ask.args.get("source-is-gone").is_some_and(|name| *name == job.peer.as_str()) {
-                    self.memory.heard_anew();
-                }
-                Ok(None)
+                let gone = ask.args.get("source-is-gone").is_some_and(|name| *name == job.peer.as_str());
+                let declared = gone && job.declared_gone_by.is_none() && job.phase.waits_for_source();
+                Ok(declared.then_some(Event::PeerDeclaredGone { by }))
             }
             "cancel"
                 if job.phase.source_may_turn_back()
@@ -96,7 +95,7 @@ impl Engine {
             "rollback" if job.phase.is_past_handoff() => match ask.args.get("target-is-gone") {
                 Some(name) if *name == job.peer.as_str() => match self.is_denied() {
                     Some(why) => Err(why),
-                    None => Ok(Some(Event::TargetDeclaredGone { by })),
+                    None => Ok(Some(Event::PeerDeclaredGone { by })),
                 },
                 Some(name) => {
                     Err(format!("'{}' is not the target of this job, {} is", name.escape_debug(), job.peer))
