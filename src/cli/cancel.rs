@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::job::phase::Phase;
-use crate::job::record::{Job, Role};
+use crate::job::record::Job;
+use crate::job::role::Role;
 use crate::spool::Place;
 
 use super::ask::{self, AskArgs};

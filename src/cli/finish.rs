@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::job::name::JobId;
 use crate::job::phase::{Ended, Phase};
-use crate::job::record::{Job, Role};
+use crate::job::record::Job;
+use crate::job::role::Role;
 use crate::spool::{Place, Spool};
 
 use super::ask::{self, AskArgs, Taking};

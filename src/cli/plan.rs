@@ -4,15 +4,13 @@
 use std::time::Duration;
 
 use clap::Args;
-use serde::Serialize;
 
-use crate::job::code::Reason;
-use crate::job::name::{Bytes, DatasetName, HostName};
+use crate::job::name::Bytes;
 use crate::job::units;
 
 use super::context::{Context, print, print_json};
 use super::error::CliError;
-use super::preflight;
+use super::preflight::{self, Plan};
 use super::request::RequestArgs;
 use super::shown::{clean, columns, size};
 
@@ -27,43 +25,6 @@ pub struct PlanArgs {
     /// Write JSON
     #[arg(long)]
     json: bool,
-}
-
-/// What would happen. Its fields are the JSON of `zmigrate plan --json`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Plan {
-    /// The zone.
-    pub zone: String,
-    /// The source, in whose role this host looked.
-    pub source: Side,
-    /// The target; its lists are empty when it did not answer, and `refusals` says so.
-    pub target: Side,
-    /// Every reason why it would not be begun; empty: it would.
-    pub refusals: Vec<Reason>,
-    /// What would travel, in this order.
-    pub datasets: Vec<Travel>,
-}
-
-/// One host's part.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Side {
-    /// The host.
-    pub host: HostName,
-    /// What was found there, a line each.
-    pub findings: Vec<String>,
-    /// The commands that would run there, in order.
-    pub commands: Vec<String>,
-}
-
-/// One dataset's way.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Travel {
-    /// Its name on the source.
-    pub name: DatasetName,
-    /// Its name on the target.
-    pub to: DatasetName,
-    /// Its image's size, an estimate.
-    pub bytes: Bytes,
 }
 
 /// Reads the request, makes the plan and shows it.
@@ -136,7 +97,10 @@ fn section(text: &mut String, head: &str, lines: &[String]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::preflight::{Side, Travel};
     use crate::job::code::Code;
+    use crate::job::code::Reason;
+    use crate::job::name::{DatasetName, HostName};
 
     fn name(text: &str) -> DatasetName {
         DatasetName::new(text).unwrap()

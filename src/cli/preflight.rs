@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::cmd::zoneadm;
@@ -17,7 +18,7 @@ use crate::job::code::{Code, Reason};
 use crate::job::event::Event;
 use crate::job::layout;
 use crate::job::message::{self, Answer, MAX_MESSAGE, Message, Offer, Reply};
-use crate::job::name::{HostName, JobId};
+use crate::job::name::{Bytes, DatasetName, HostName, JobId};
 use crate::job::record::Job;
 use crate::job::request::Request;
 use crate::job::survey::Survey;
@@ -27,8 +28,44 @@ use crate::transport::{Dropbox, TransportError};
 
 use super::context::{Context, warn};
 use super::error::CliError;
-use super::plan::{Plan, Side, Travel};
 use super::{clock, find};
+
+/// What would happen. Its fields are the JSON of `zmigrate plan --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// The zone.
+    pub zone: String,
+    /// The source, in whose role this host looked.
+    pub source: Side,
+    /// The target; its lists are empty when it did not answer, and `refusals` says so.
+    pub target: Side,
+    /// Every reason why it would not be begun; empty: it would.
+    pub refusals: Vec<Reason>,
+    /// What would travel, in this order.
+    pub datasets: Vec<Travel>,
+}
+
+/// One host's part.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Side {
+    /// The host.
+    pub host: HostName,
+    /// What was found there, a line each.
+    pub findings: Vec<String>,
+    /// The commands that would run there, in order.
+    pub commands: Vec<String>,
+}
+
+/// One dataset's way.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Travel {
+    /// Its name on the source.
+    pub name: DatasetName,
+    /// Its name on the target.
+    pub to: DatasetName,
+    /// Its image's size, an estimate.
+    pub bytes: Bytes,
+}
 
 /// How long the peer's daemon may take to clear its answer away, once the question is gone.
 const CLEARING: Duration = Duration::from_secs(10);

@@ -10,7 +10,8 @@ use crate::job::code::Reason;
 use crate::job::message::Failure;
 use crate::job::name::{Bytes, DatasetName};
 use crate::job::phase::Ended;
-use crate::job::record::{Job, Role};
+use crate::job::record::Job;
+use crate::job::role::Role;
 use crate::job::status::{ImageStatus, Status};
 use crate::spool::Place;
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use clap::Args;
 
 use crate::job::phase::Phase;
-use crate::job::record::{Job, Role};
+use crate::job::record::Job;
+use crate::job::role::Role;
 use crate::spool::Place;
 
 use super::ask::{self, AskArgs};

@@ -9,8 +9,9 @@ use super::jobs;
 use crate::job::event::Event;
 use crate::job::name::JobId;
 use crate::job::phase::{Ended, Phase};
-use crate::job::record::{Job, Role};
+use crate::job::record::Job;
 use crate::job::request::Keep;
+use crate::job::role::Role;
 use crate::log::{Line, Severity};
 use crate::spool::{JobDir, Place, SpoolError, durable};
 

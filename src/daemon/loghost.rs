@@ -22,7 +22,7 @@ use super::context::Context;
 use super::pauses;
 use crate::config::Syslog;
 use crate::job::name::{HostName, JobId};
-use crate::job::record::Role;
+use crate::job::role::Role;
 use crate::log::remote::{Address, Framing, Message, PATIENCE, Unsent, Wire};
 use crate::log::{Line, Outcome, Severity};
 use crate::spool::SpoolError;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::config::{self, Config, Transport};
-use crate::job::record::Role;
+use crate::job::role::Role;
 use crate::log::{Line, Log, Severity};
 use crate::spool::incoming::Incoming;
 use crate::spool::{Spool, SpoolError, durable};

@@ -20,7 +20,8 @@ use crate::job::message::{
 };
 use crate::job::name::{HostName, JobId};
 use crate::job::phase::Ended;
-use crate::job::record::{Job, Role};
+use crate::job::record::Job;
+use crate::job::role::Role;
 use crate::log::{Line, Severity};
 use crate::spool::{Place, SpoolError};
 use crate::transport::arrivals::{Arrivals, JobBox};

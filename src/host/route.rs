@@ -78,7 +78,9 @@ fn lent(programs: &Programs, wanted: &Route) -> Result<Vec<Argv>, StepError> {
 /// # Errors
 /// Permanent when the interface is in use or the route can't be had.
 pub fn ensure(programs: &Programs, job: &Job) -> Result<Done, StepError> {
-    let Some(wanted) = &job.request.target.route else { return Ok(super::install::done(Install::Route)) };
+    let Some(wanted) = &job.request.target.route else {
+        return Ok(Done::Event(Event::installed(Install::Route, None)));
+    };
     let mut outcome = run(programs, &commands(programs, wanted)?)?;
     if outcome == RouteOutcome::Unreachable {
         // An address that covers the gateway was not up.

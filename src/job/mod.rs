@@ -17,6 +17,7 @@ pub mod phase;
 pub mod record;
 pub mod request;
 pub mod retry;
+pub mod role;
 pub mod sheet;
 pub mod status;
 pub mod step;

@@ -9,32 +9,11 @@ use super::message::{Failure, Handoff, Offer, Verdict};
 use super::name::{Bytes, DatasetName, Guid, HostName, JobId, SnapshotName, ZoneName};
 use super::phase::{Back, Ended, Phase};
 use super::request::Request;
+use super::role::Role;
 use super::step::{Install, Round};
 use super::survey::{Dataset, Survey};
 use super::times::Times;
 use std::collections::BTreeMap;
-
-/// Whose part of the migration this is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The zone leaves here.
-    Source,
-    /// The zone comes here.
-    Target,
-    /// The old copy is taken away here.
-    Finish,
-}
-
-impl Role {
-    /// The word in log lines.
-    pub fn word(self) -> &'static str {
-        match self {
-            Role::Source => "source",
-            Role::Target => "target",
-            Role::Finish => "finish",
-        }
-    }
-}
 
 /// A journal that no zmigrate can have written.
 #[derive(Debug, thiserror::Error)]

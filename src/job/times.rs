@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::phase::Phase;
-use super::record::Role;
+use super::role::Role;
 
 /// When the landmarks of a job were journaled, by this host's clock.
 #[derive(Debug, Clone, Default)]

@@ -13,7 +13,8 @@
 use super::error::{Fault, StreamError};
 use super::feature::FeatureSet;
 use super::fletcher::Fletcher4;
-use super::record::{Begin, CHECKSUM_AT, HEADER_LEN, Header, Record, RecordKind};
+use super::kind::RecordKind;
+use super::record::{Begin, CHECKSUM_AT, HEADER_LEN, Header, Record};
 use crate::job::name::Guid;
 
 /// What a target takes.

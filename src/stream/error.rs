@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::feature::FeatureSet;
-use super::record::RecordKind;
+use super::kind::RecordKind;
 use crate::job::name::Guid;
 
 /// Why a stream was refused.

@@ -4,7 +4,7 @@
 //! Owns only the arithmetic; which bytes count is the [checker](super::check)'s matter. Guarantees the
 //! same sums for every way of slicing the input. Never allocates, can't fail.
 
-use super::record::ByteOrder;
+use super::kind::ByteOrder;
 
 /// The four sums, as END and record checksums carry them.
 pub type Sums = [u64; 4];

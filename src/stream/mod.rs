@@ -15,6 +15,7 @@ mod digest;
 mod error;
 mod feature;
 mod fletcher;
+mod kind;
 mod record;
 
 pub use check::{Accepts, Checker, Summary};
@@ -22,7 +23,8 @@ pub use digest::{CHUNK, Digest, DigestError, PartDigest, PartHasher};
 pub use error::{Fault, StreamError, StreamErrorKind};
 pub use feature::FeatureSet;
 pub use fletcher::{Fletcher4, Sums};
-pub use record::{Begin, ByteOrder, HEADER_LEN, ObjectSet, RecordKind};
+pub use kind::{ByteOrder, RecordKind};
+pub use record::{Begin, HEADER_LEN, ObjectSet};
 
 #[cfg(test)]
 mod tests;

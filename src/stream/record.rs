@@ -10,11 +10,10 @@
 //! declared feature. Otherwise a stream could hide records from one reader in another's payload.
 //! Fields of no concern to that are not decoded.
 
-use std::fmt;
-
 use super::error::Fault;
 use super::feature::FeatureSet;
 use super::fletcher::Sums;
+use super::kind::{ByteOrder, RecordKind};
 use crate::job::name::Guid;
 
 /// The length of every record's header, in bytes.
@@ -37,15 +36,6 @@ const MAX_EMBEDDED: u64 = 112;
 /// Raw keys, a resume point and redaction guids take some KiB. Our bound: OpenZFS's receiver takes
 /// 256 MiB, and allocates it at once.
 const MAX_BEGIN_PAYLOAD: u64 = 1 << 20;
-
-/// The byte order of a stream's integers: the sender's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ByteOrder {
-    /// x86.
-    Little,
-    /// SPARC.
-    Big,
-}
 
 /// What a stream's dataset is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,42 +67,6 @@ pub struct Begin {
     /// `dataset@snapshot` as the sender names it: printable, with one `@`, at most 255 bytes. A peer's
     /// word, not a name to act on.
     pub toname: String,
-}
-
-/// The type of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are those of the format")]
-pub enum RecordKind {
-    Begin,
-    Object,
-    FreeObjects,
-    Write,
-    Free,
-    End,
-    WriteByref,
-    Spill,
-    WriteEmbedded,
-    ObjectRange,
-    Redact,
-}
-
-impl fmt::Display for RecordKind {
-    /// As the format's headers spell it, `WRITE_BYREF`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Begin => "BEGIN",
-            Self::Object => "OBJECT",
-            Self::FreeObjects => "FREEOBJECTS",
-            Self::Write => "WRITE",
-            Self::Free => "FREE",
-            Self::End => "END",
-            Self::WriteByref => "WRITE_BYREF",
-            Self::Spill => "SPILL",
-            Self::WriteEmbedded => "WRITE_EMBEDDED",
-            Self::ObjectRange => "OBJECT_RANGE",
-            Self::Redact => "REDACT",
-        })
-    }
 }
 
 /// A header behind BEGIN's.
