@@ -97,6 +97,10 @@
 //! | only root, or who runs the daemon, says by a configuration what it runs | `config/load.rs`: `a_file_that_others_can_write_or_replace_does_not_choose_what_root_runs` |
 //! | only root submits, and who holds the right; nobody in another's name | `spool/incoming.rs`, `tests/e2e/rights.rs` |
 //! | one outcome line for each job and host | `log/outcome.rs`, and on rsyslogd `tests/syslog.rs`; at a log host that was down meanwhile `tests/loghost/` |
+//! | a hostile peer gets nothing mounted, set or overwritten that was not judged | `tests/e2e/hostile/` |
+//! | the target runs exactly the commands that `plan` printed | `tests/e2e/steps.rs` |
+//! | a zone that changes while it moves stops neither the move nor the way back | `tests/e2e/meanwhile.rs` |
+//! | the lab's zonecfg and zoneadm answer as the real ones were recorded | `tests/recorded/` |
 //! | a stream that ZFS must not see is stopped before it | `stream/tests.rs` |
 //! | an offer that does not fit is refused with every reason | `host/check/*.rs`, beside each rule |
 //! | what one release does otherwise is done there, too | `tests/e2e/`, all of it, between hosts of OmniOS and of Oracle Solaris 11.4 |
