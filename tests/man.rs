@@ -18,10 +18,9 @@ use clap::{Command, CommandFactory};
 use page::Page;
 use zmigrate::config::Config;
 use zmigrate::daemon::{self, exit, report};
-use zmigrate::job::message::{
-    Ack, Answer, Handoff, Message, Offer, Progress, Receipt, Revoked, Verdict, Withdraw,
-};
+use zmigrate::job::message::{Ack, Answer, Handoff, Message, Offer, Receipt, Revoked, Verdict, Withdraw};
 use zmigrate::job::name::{Bytes, HostName, JobId, ZoneName};
+use zmigrate::job::progress::Progress;
 use zmigrate::job::request::Request;
 use zmigrate::log::{Ending, Outcome};
 use zmigrate::{cli, job};

@@ -16,12 +16,12 @@ use crate::config::Config;
 use crate::host::{environment, plan as commands, survey};
 use crate::job::code::{Code, Reason};
 use crate::job::event::Event;
-use crate::job::layout;
 use crate::job::message::{self, Answer, MAX_MESSAGE, Message, Offer, Reply};
 use crate::job::name::{Bytes, DatasetName, HostName, JobId};
 use crate::job::record::Job;
 use crate::job::request::Request;
 use crate::job::survey::Survey;
+use crate::job::{image, layout};
 use crate::process::Programs;
 use crate::spool::Place;
 use crate::transport::{Dropbox, TransportError};
@@ -146,7 +146,7 @@ fn findings(survey: &Survey) -> Vec<String> {
 /// The datasets in the order in which they travel. Names that do not fit at their new place are refusals.
 fn travels(request: &Request, survey: &Survey, refusals: &mut Vec<Reason>) -> Vec<Travel> {
     let mut travels = Vec::new();
-    for index in layout::travel_order(&survey.datasets) {
+    for index in image::travel_order(&survey.datasets) {
         let dataset = &survey.datasets[index];
         match layout::map(&dataset.name, &request.target.datasets) {
             Ok(to) => travels.push(Travel { name: dataset.name.clone(), to, bytes: dataset.estimate() }),

@@ -14,11 +14,11 @@ use crate::host::live::Live;
 use crate::host::{plan, route};
 use crate::job::code::{Code, Reason};
 use crate::job::event::Event;
-use crate::job::layout::is_image_file;
 use crate::job::message::{
     self, Ack, Answer, Failure, Handoff, MAX_MESSAGE, Message, Offer, Reply, Verdict, Withdraw,
 };
 use crate::job::name::{HostName, JobId};
+use crate::job::part::is_image_file;
 use crate::job::phase::Ended;
 use crate::job::record::Job;
 use crate::job::role::Role;

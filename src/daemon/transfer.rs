@@ -11,8 +11,10 @@ use crate::host::{Done, StepError, features, quarantine};
 use crate::job::code::Code;
 use crate::job::event::{Cause, Event};
 use crate::job::handoff::applied;
-use crate::job::layout::{entry_name, stems, travel_order};
-use crate::job::message::{self, Failure, Handoff, Message, Progress, Reply, Revoked, Withdraw};
+use crate::job::image::images;
+use crate::job::message::{self, Failure, Handoff, Message, Reply, Revoked, Withdraw};
+use crate::job::part::entry_name;
+use crate::job::progress::Progress;
 use crate::job::step::Step;
 use crate::log::Severity;
 
@@ -23,7 +25,7 @@ const REPORT: Duration = Duration::from_millis(500);
 pub fn send(at: &At<'_>) -> Result<Done, StepError> {
     let job = at.job;
     if let Some(survey) = &job.survey {
-        at.live.plan(&survey.datasets);
+        at.live.plan(&images(job), &survey.datasets);
     }
     let begun = Instant::now();
     let stage = stage(at.config, job);
@@ -49,9 +51,6 @@ pub fn send(at: &At<'_>) -> Result<Done, StepError> {
             at.context.tell(Severity::Warning, job, |line| {
                 line.field("event", "deferred").field("step", Step::Send.word()).field("error", why)
             });
-        },
-        wait: &|at_most| {
-            at.context.bell.wait(at.context.bell.count(), at_most.min(Duration::from_millis(250)))
         },
         interrupted: &|| at.context.is_called(&job.id) || limit_passed(job, chrono::Utc::now()).is_some(),
         // From the journal: a restart does not make the account begin anew.
@@ -80,12 +79,11 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
         return Ok(if nothing_came { done } else { turned_back(why) });
     }
     let datasets = job.survey.as_ref().map(|s| s.datasets.as_slice()).unwrap_or_default();
-    let names: Vec<_> = datasets.iter().map(|d| d.name.clone()).collect();
-    let stems = stems(&names, &job.snapshot);
+    let images = images(job);
     let handoff = words::read::<Handoff>(at, &inbox)?;
     // Parts of an image that was received are gone: a first entry is that of another attempt, from a later
     // snapshot.
-    if memory.received.is_some() && stems.iter().any(|stem| inbox.has(&entry_name(stem, 0))) {
+    if memory.received.is_some() && images.iter().any(|image| inbox.has(&entry_name(&image.stem, 0))) {
         memory.received = None;
     }
     if memory.received.is_some() {
@@ -97,12 +95,11 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
         words::put_where_missing::<Progress>(&inbox, &progress)?;
         return Ok(Done::wait(format!("{} to hand the zone off", job.peer)));
     }
-    at.live.plan(datasets);
-    let first = travel_order(datasets).first().map(|&i| stems[i].clone());
+    at.live.plan(&images, datasets);
     // Nothing is made here before something has come: until then the zone still runs over there.
     let begun = handoff.is_some()
         || memory.reported.is_some()
-        || first.is_some_and(|stem| inbox.has(&entry_name(&stem, 0)));
+        || images.first().is_some_and(|image| inbox.has(&entry_name(&image.stem, 0)));
     if !begun && quarantine::found(at.programs, &layout)?.is_empty() {
         return Ok(Done::wait(format!("the first part from {}", job.peer)));
     }
@@ -112,6 +109,10 @@ pub fn receive(at: &At<'_>, memory: &mut Memory) -> Result<Done, StepError> {
         None => *memory.features.insert(features::ask(at.programs)?),
     };
     let mut progress = std::mem::take(&mut memory.progress);
+    if progress.run == 0 {
+        // Another number in each process: a source that sees it looks again whether all its parts are here.
+        progress.run = chrono::Utc::now().timestamp_micros().unsigned_abs();
+    }
     let reported = std::cell::Cell::new(memory.reported);
     let report = |progress: &Progress, at_once: bool| {
         let due = reported.get().is_none_or(|at| at.elapsed() >= REPORT);

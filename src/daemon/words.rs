@@ -13,10 +13,10 @@ use crate::host::check::{Check, Judgement, ScratchRoom, gather, reservation};
 use crate::host::{Done, StepError};
 use crate::job::code::{Code, Reason};
 use crate::job::event::{Cause, Event};
-use crate::job::layout::is_image_file;
 use crate::job::message::{
     self, Ack, Answer, Handoff, MAX_MESSAGE, Message, Offer, Receipt, Reply, Revoked, Verdict, Withdraw,
 };
+use crate::job::part::is_image_file;
 use crate::job::phase::{Back, Phase};
 use crate::job::record::Job;
 use crate::transport::Dropbox;

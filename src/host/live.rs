@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use crate::job::layout::travel_order;
+use crate::job::image::Image;
 use crate::job::name::Bytes;
 use crate::job::status::ImageStatus;
 use crate::job::survey::Dataset;
@@ -31,8 +31,6 @@ pub struct State {
     pub waiting: Option<Waiting>,
     /// In the order in which they travel.
     pub images: Vec<ImageStatus>,
-    /// For each dataset of the survey its place in `images`.
-    place: Vec<usize>,
 }
 
 /// What a job waits for.
@@ -67,20 +65,17 @@ impl Live {
     }
 
     /// The images that will travel. Numbers that are already known stay.
-    pub fn plan(&self, datasets: &[Dataset]) {
+    pub fn plan(&self, images: &[Image], datasets: &[Dataset]) {
         let mut state = self.lock();
-        let order = travel_order(datasets);
-        let same = |image: &ImageStatus, &i: &usize| image.dataset == datasets[i].name.as_str();
-        if state.images.len() == order.len() && state.images.iter().zip(&order).all(|(a, b)| same(a, b)) {
+        let same = |(a, b): (&ImageStatus, &Image)| a.dataset == b.dataset.as_str();
+        if state.images.len() == images.len() && state.images.iter().zip(images).all(same) {
             return;
         }
-        state.place = vec![0; datasets.len()];
-        state.images = Vec::with_capacity(datasets.len());
-        for (place, &i) in order.iter().enumerate() {
-            state.place[i] = place;
-            let (dataset, size) = (datasets[i].name.to_string(), datasets[i].estimate());
-            state.images.push(ImageStatus { dataset, size, ..ImageStatus::default() });
-        }
+        let status = |image: &Image| {
+            let size = datasets.get(image.index).map_or(Bytes(0), Dataset::estimate);
+            ImageStatus { dataset: image.dataset.to_string(), size, ..ImageStatus::default() }
+        };
+        state.images = images.iter().map(status).collect();
     }
 
     /// The job waits for this; as long as it is the same, since the first time that it was said.
@@ -97,42 +92,37 @@ impl Live {
     }
 
     /// An image is sent from its beginning.
-    pub fn sending(&self, dataset: usize) {
-        self.image(dataset, |image| (image.sent, image.copied) = (Bytes(0), Bytes(0)));
+    pub fn sending(&self, image: usize) {
+        self.image(image, |image| (image.sent, image.copied) = (Bytes(0), Bytes(0)));
     }
 
     /// So many more bytes came out of `zfs send`.
-    pub fn sent(&self, dataset: usize, more: Bytes, whole: bool) {
-        self.image(dataset, |image| {
+    pub fn sent(&self, image: usize, more: Bytes, whole: bool) {
+        self.image(image, |image| {
             image.sent.0 += more.0;
             image.size.0 = if whole { image.sent.0 } else { image.size.0.max(image.sent.0) };
         });
     }
 
     /// So many more bytes are in the dropbox.
-    pub fn copied(&self, dataset: usize, more: Bytes) {
-        self.image(dataset, |image| image.copied.0 = (image.copied.0 + more.0).min(image.size.0));
+    pub fn copied(&self, image: usize, more: Bytes) {
+        self.image(image, |image| image.copied.0 = (image.copied.0 + more.0).min(image.size.0));
     }
 
     /// So many of them are not, after all: the part did not arrive.
-    pub fn not_copied(&self, dataset: usize, less: Bytes) {
-        self.image(dataset, |image| image.copied.0 = image.copied.0.saturating_sub(less.0));
+    pub fn not_copied(&self, image: usize, less: Bytes) {
+        self.image(image, |image| image.copied.0 = image.copied.0.saturating_sub(less.0));
     }
 
     /// So many bytes of an image have been received in all.
-    pub fn received(&self, dataset: usize, all: Bytes, done: bool) {
-        self.image(dataset, |image| {
+    pub fn received(&self, image: usize, all: Bytes, done: bool) {
+        self.image(image, |image| {
             image.done |= done;
             image.received = if image.done { image.size } else { all };
             if image.done {
                 (image.sent, image.copied) = (image.size, image.size);
             }
         });
-    }
-
-    /// The size is known exactly.
-    pub fn size(&self, dataset: usize, size: Bytes) {
-        self.image(dataset, |image| image.size = size);
     }
 
     /// A line for the job's log.
@@ -142,11 +132,8 @@ impl Live {
         }
     }
 
-    fn image(&self, dataset: usize, change: impl FnOnce(&mut ImageStatus)) {
-        let mut state = self.lock();
-        if let Some(&place) = state.place.get(dataset)
-            && let Some(image) = state.images.get_mut(place)
-        {
+    fn image(&self, image: usize, change: impl FnOnce(&mut ImageStatus)) {
+        if let Some(image) = self.lock().images.get_mut(image) {
             change(image);
         }
     }

@@ -27,6 +27,8 @@ pub mod effective;
 pub mod environment;
 pub mod features;
 pub mod finish;
+#[cfg(test)]
+mod fixture;
 mod grace;
 pub mod install;
 mod landing;

@@ -8,8 +8,10 @@ use super::{features, quarantine};
 use crate::cmd::zfs::argv;
 use crate::cmd::zonecfg::ZoneConfig;
 use crate::cmd::{zlogin, zoneadm, zonecfg};
-use crate::job::layout::{Layout, part_name, stems, travel_order};
+use crate::job::image::images;
+use crate::job::layout::Layout;
 use crate::job::name::DatasetName;
+use crate::job::part::part_name;
 use crate::job::record::Job;
 use crate::process::Argv;
 
@@ -24,17 +26,11 @@ pub fn source(job: &Job) -> Vec<String> {
     lines.push(zoneadm::detach(zone).to_string());
     let mark = [("zmigrate:job", job.id.as_str())];
     lines.extend(tops(&names).iter().map(|top| argv::snapshot(top, &job.snapshot, &mark).to_string()));
-    let stems = stems(&names, &job.snapshot);
-    for i in order(job) {
-        let send = argv::send(&names[i], &job.snapshot, None, features::wanted_wire(job));
-        lines.push(format!("{send} > {} …", part_name(&stems[i], 0)));
+    for image in images(job) {
+        let send = argv::send(&image.dataset, &image.to, image.from.as_ref(), features::wanted_wire(job));
+        lines.push(format!("{send} > {} …", part_name(&image.stem, 0)));
     }
     lines
-}
-
-/// The order in which images travel.
-fn order(job: &Job) -> Vec<usize> {
-    travel_order(job.survey.as_ref().map(|survey| survey.datasets.as_slice()).unwrap_or_default())
 }
 
 /// The target's commands. `route` are those that the route takes as the host is now.
@@ -76,7 +72,6 @@ fn is_made(top: &DatasetName, effective: &Effective) -> bool {
 
 /// From the quarantine's creation to the datasets in their places.
 fn received(job: &Job, layout: &Layout, effective: &Effective) -> Vec<String> {
-    let stems = stems(&job.dataset_names(), &job.snapshot);
     let datasets = job.survey.as_ref().map(|survey| survey.datasets.as_slice()).unwrap_or_default();
     let mut lines = Vec::new();
     let text = |commands: Vec<Argv>| commands.into_iter().map(|argv| argv.to_string());
@@ -84,10 +79,10 @@ fn received(job: &Job, layout: &Layout, effective: &Effective) -> Vec<String> {
         lines.extend(text(quarantine::creation(job, layout, holder, |top| !is_made(top, effective))));
     }
     let mut writing = Writing::planned(layout, effective.landing());
-    for i in order(job) {
-        let place = &layout.datasets[i].quarantine;
-        lines.extend(text(writing.commands(place, &datasets[i])));
-        lines.push(format!("cat {}.?????? | {}", stems[i], argv::receive(place, &job.snapshot)));
+    for image in images(job) {
+        let place = &layout.datasets[image.index].quarantine;
+        lines.extend(text(writing.commands(place, &datasets[image.index])));
+        lines.push(format!("cat {}.?????? | {}", image.stem, argv::receive(place, &image.to)));
     }
     lines.extend(text(commands::properties(effective, layout)));
     lines.extend(text(layout.holders.iter().map(quarantine::lifting).collect()));

@@ -9,9 +9,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::StepError;
-use crate::job::layout::{entry_name, part_name};
-use crate::job::message::Entry;
 use crate::job::name::{Bytes, Guid, JobId};
+use crate::job::part::{ENTRY_VERSION, Entry, entry_name, part_name};
+use crate::job::transfer::source::Staged;
 use crate::spool::durable;
 use crate::stream::{CHUNK, PartDigest, PartHasher};
 
@@ -55,17 +55,25 @@ impl Stage {
         (0..).map_while(move |number| self.entry(stem, number))
     }
 
-    /// Whether the entries are those of a whole image of this snapshot, all of whose parts are here.
-    pub fn is_whole(&self, stem: &str, guid: Guid) -> bool {
-        let mut ends = false;
+    /// What is staged of an image of this snapshot: entries from the first one on whose parts are here, all of
+    /// one attempt. `None` if there is none.
+    pub fn found(&self, stem: &str, guid: Guid) -> Option<Staged> {
+        let mut staged: Option<Staged> = None;
         for entry in self.entries(stem) {
             let part = fs::metadata(self.part(stem, entry.number));
-            if entry.guid != guid || !part.is_ok_and(|meta| meta.len() == entry.digest.bytes) {
-                return false;
+            let is_first_attempt = staged.is_none_or(|staged| staged.attempt == entry.attempt);
+            if entry.v != ENTRY_VERSION
+                || entry.guid != guid
+                || !is_first_attempt
+                || !part.is_ok_and(|meta| meta.len() == entry.digest.bytes)
+            {
+                return staged.map(|staged| Staged { whole: false, ..staged });
             }
-            ends = entry.last;
+            let bytes = staged.map_or(0, |staged| staged.bytes) + entry.digest.bytes;
+            let parts = entry.number + 1;
+            staged = Some(Staged { attempt: entry.attempt, parts, bytes, whole: entry.last });
         }
-        ends
+        staged
     }
 
     /// Writes an entry beside its part.
@@ -85,20 +93,15 @@ impl Stage {
         }
     }
 
-    /// Takes away an image's entries: it is sent anew.
+    /// Removes an image's parts and entries: it is sent again from its beginning.
     pub fn forget(&self, stem: &str) {
         for number in 0.. {
-            if fs::remove_file(self.dir.join(entry_name(stem, number))).is_err() {
+            let entry = fs::remove_file(self.dir.join(entry_name(stem, number)));
+            let part = fs::remove_file(self.part(stem, number));
+            if entry.is_err() && part.is_err() {
                 return;
             }
         }
-    }
-
-    /// Bytes of the parts and entries that lie here; what is being written is not one yet.
-    pub fn used(&self) -> Bytes {
-        let files = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        let files = files.filter(|file| !file.file_name().as_encoded_bytes().starts_with(b"."));
-        Bytes(files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum())
     }
 
     /// Takes everything away. May be repeated.
@@ -197,6 +200,71 @@ mod tests {
         }
         assert_eq!(whole, stream);
         assert_eq!(ends, [false, false, true]);
+    }
+
+    /// A stage with three parts of an image.
+    fn staged(dir: &Path) -> Stage {
+        let job = JobId::new("z-20070518T033600Z-7f3a").unwrap();
+        let stage = Stage::new(dir, &job);
+        stage.make().unwrap();
+        for number in 0..3 {
+            let mut hasher = PartHasher::new();
+            hasher.update(b"1234");
+            fs::write(stage.part("z@m", number), "1234").unwrap();
+            let entry = Entry {
+                v: ENTRY_VERSION,
+                dataset: crate::job::name::DatasetName::new("p/z").unwrap(),
+                from: None,
+                to: crate::job::name::SnapshotName::new("m").unwrap(),
+                guid: Guid(7),
+                attempt: 1000,
+                number,
+                last: number == 2,
+                digest: hasher.finish(),
+            };
+            stage.put_entry("z@m", &entry).unwrap();
+        }
+        stage
+    }
+
+    #[test]
+    fn a_whole_image_is_found_by_its_guid() {
+        let dir = tempfile::tempdir().unwrap();
+        let stage = staged(dir.path());
+        let whole = Staged { attempt: 1000, parts: 3, bytes: 12, whole: true };
+        assert_eq!(stage.found("z@m", Guid(7)), Some(whole));
+        assert_eq!(stage.found("z@m", Guid(8)), None);
+        assert_eq!(stage.found("y@m", Guid(7)), None);
+    }
+
+    #[test]
+    fn parts_after_a_gap_are_not_found() {
+        let first = Staged { attempt: 1000, parts: 1, bytes: 4, whole: false };
+        type Damage = fn(&Stage);
+        let damages: [(&str, Damage); 4] = [
+            ("no part", |stage| fs::remove_file(stage.part("z@m", 1)).unwrap()),
+            ("short part", |stage| fs::write(stage.part("z@m", 1), "12").unwrap()),
+            ("no entry", |stage| fs::remove_file(stage.dir.join(entry_name("z@m", 1))).unwrap()),
+            ("torn entry", |stage| fs::write(stage.dir.join(entry_name("z@m", 1)), "{").unwrap()),
+        ];
+        for (what, damage) in damages {
+            let dir = tempfile::tempdir().unwrap();
+            let stage = staged(dir.path());
+            damage(&stage);
+            assert_eq!(stage.found("z@m", Guid(7)), Some(first), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_released_image_keeps_its_entries_and_a_forgotten_one_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let stage = staged(dir.path());
+        stage.release("z@m");
+        assert_eq!(stage.entries("z@m").count(), 3);
+        assert!(!stage.part("z@m", 0).exists());
+        fs::write(stage.part("z@m", 1), "1234").unwrap();
+        stage.forget("z@m");
+        assert_eq!(fs::read_dir(&stage.dir).unwrap().count(), 0);
     }
 
     #[test]

@@ -1,14 +1,9 @@
-//! Where each dataset goes and what its files are called: a pure function of the offer, so that both hosts
-//! come to the same names without telling each other.
+//! Where each dataset goes: a pure function of the offer, so that both hosts come to the same names
+//! without telling each other.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::name::{DatasetName, JobId, NameError, SnapshotName};
-use super::survey::Dataset;
-
-/// A file name is at most this long before snapshot, number and suffix are added.
-const MAX_STEM: usize = 100;
+use super::name::{DatasetName, JobId, NameError};
 
 /// One dataset's way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,72 +120,6 @@ impl Layout {
     }
 }
 
-/// The names of the images' files without number, as in 2007: `dbbackup-tank-mysql@migrate`. Where two
-/// datasets flatten to one name, or a name gets too long, an index is put in.
-pub fn stems(datasets: &[DatasetName], snapshot: &SnapshotName) -> Vec<String> {
-    let known: BTreeSet<&DatasetName> = datasets.iter().collect();
-    let mut used = BTreeSet::new();
-    let mut stems = Vec::with_capacity(datasets.len());
-    for (number, dataset) in datasets.iter().enumerate() {
-        let mut top = dataset.clone();
-        while let Some(parent) = top.parent().filter(|p| known.contains(p)) {
-            top = parent;
-        }
-        let below = dataset.below(&top).unwrap_or_default();
-        let mut flat = top.leaf().to_owned();
-        if !below.is_empty() {
-            flat = format!("{flat}-{}", below.replace('/', "-"));
-        }
-        if flat.len() > MAX_STEM || !used.insert(flat.clone()) {
-            flat.truncate(MAX_STEM);
-            flat = format!("{flat}~{number}");
-            used.insert(flat.clone());
-        }
-        stems.push(format!("{flat}@{snapshot}"));
-    }
-    stems
-}
-
-/// The order in which images travel: parents before children, and of what may go next always the largest, so
-/// that the copy's and the receive's tail is short. Gives indexes into `datasets`.
-pub fn travel_order(datasets: &[Dataset]) -> Vec<usize> {
-    let index: BTreeMap<&DatasetName, usize> =
-        datasets.iter().enumerate().map(|(i, d)| (&d.name, i)).collect();
-    let mut children: Vec<Vec<usize>> = vec![Vec::new(); datasets.len()];
-    let mut ready = BinaryHeap::new();
-    let key = |i: usize| (datasets[i].referenced, Reverse(i));
-    for (i, dataset) in datasets.iter().enumerate() {
-        match dataset.name.parent().and_then(|parent| index.get(&parent).copied()) {
-            Some(parent) => children[parent].push(i),
-            None => ready.push(key(i)),
-        }
-    }
-    let mut order = Vec::with_capacity(datasets.len());
-    while let Some((_, Reverse(i))) = ready.pop() {
-        order.push(i);
-        ready.extend(children[i].iter().map(|&child| key(child)));
-    }
-    order
-}
-
-/// A part's file name: `dbbackup-tank-mysql@migrate.000042`.
-pub fn part_name(stem: &str, number: u32) -> String {
-    format!("{stem}.{number:06}")
-}
-
-/// The name of a part's entry.
-pub fn entry_name(stem: &str, number: u32) -> String {
-    format!("{stem}.{number:06}.entry")
-}
-
-/// Is this the name of a part or of an entry, whole or half-put: with a dot before it and, where it is put by a path, `.new` behind?
-pub fn is_image_file(name: &str) -> bool {
-    let whole = name.strip_prefix('.').and_then(|half| half.strip_suffix(".new")).unwrap_or(name);
-    let part = whole.strip_suffix(".entry").unwrap_or(whole);
-    let number = part.rsplit_once('.').map_or("", |(_, number)| number);
-    number.len() == 6 && number.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,24 +133,9 @@ mod tests {
     }
 
     #[test]
-    fn parts_and_entries_are_told_from_messages() {
-        let (part, entry) = (part_name("db@m", 1), entry_name("db@m", 999_999));
-        for name in [format!(".{part}"), format!(".{entry}"), format!(".{entry}.new"), part, entry] {
-            assert!(is_image_file(&name), "{name}");
-        }
-        for name in
-            ["offer", ".offer", "withdraw", "db@m.12345", "db@m.entry", "db@m.00000x", ".offer.new", ""]
-        {
-            assert!(!is_image_file(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn the_zone_of_2007_keeps_its_names_and_its_files_are_called_as_then() {
+    fn the_zone_of_2007_keeps_its_names() {
         let all: Vec<_> =
             ["data/z/db", "data/z/db/pkgsrc", "data/z/db/tank", "data/z/db/tank/mysql"].map(name).into();
-        let stems = stems(&all, &SnapshotName::new("migrate").unwrap());
-        assert_eq!(stems, ["db@migrate", "db-pkgsrc@migrate", "db-tank@migrate", "db-tank-mysql@migrate"]);
         let layout = Layout::new(&all, &BTreeMap::new(), &job(), |_| Some(name("data/z/q"))).unwrap();
         assert_eq!(layout.roots().count(), 1);
         assert_eq!(layout.datasets[3].quarantine, name("data/z/q/z-20070518T033600Z-7f3a/0/tank/mysql"));
@@ -237,13 +151,6 @@ mod tests {
         assert_eq!(roots, ["slow/z/db", "fast/t"]);
         assert_eq!(layout.datasets[2].target, name("fast/t/a"));
         assert_eq!(layout.holders.len(), 2);
-    }
-
-    #[test]
-    fn datasets_that_flatten_to_one_file_name_get_an_index() {
-        let all: Vec<_> = ["p/z", "p/z/a-b", "p/z/a", "p/z/a/b"].map(name).into();
-        let stems = stems(&all, &SnapshotName::new("s").unwrap());
-        assert_eq!(stems, ["z@s", "z-a-b@s", "z-a@s", "z-a-b~3@s"]);
     }
 
     #[test]

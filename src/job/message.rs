@@ -3,7 +3,7 @@
 //! misplaced file is seen as such and waited out, never acted on.
 //!
 //! ```json
-//! {"v":2,"kind":"handoff","job":"dbbackup-20070518T033600Z-7f3a","digest":"…","body":{…}}
+//! {"v":3,"kind":"handoff","job":"dbbackup-20070518T033600Z-7f3a","digest":"…","body":{…}}
 //! ```
 //!
 //! An unknown version, kind or job is an error that names it. Bodies may get new fields in the same
@@ -17,15 +17,12 @@ use serde::{Deserialize, Serialize};
 use super::code::{Code, Reason};
 use super::handoff::Changes;
 use super::name::{Bytes, DatasetName, Guid, HostName, JobId, SnapshotName};
+use super::progress::Progress;
 use super::request::Request;
 use super::survey::Survey;
-use crate::stream::PartDigest;
 
 /// The version of every message in this release.
-pub const VERSION: u32 = 2;
-
-/// The version of part entries, which are not in an envelope.
-pub const ENTRY_VERSION: u32 = 1;
+pub const VERSION: u32 = 3;
 
 /// No message is longer; a survey of some thousand datasets fits.
 pub const MAX_MESSAGE: u64 = 16 << 20;
@@ -199,72 +196,6 @@ pub enum Reply {
     Refused(Vec<Reason>),
     /// Nothing is wrong, but not now: ask again.
     Later(String),
-}
-
-/// Behind each part, its entry `PART.entry`: what the part is. Not in an envelope; the part's own digest
-/// guards it, and [`Entry::is_sound`] its shape.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    /// The format's version.
-    pub v: u32,
-    /// The dataset's true name on the source.
-    pub dataset: DatasetName,
-    /// The snapshot.
-    pub snapshot: SnapshotName,
-    /// The base of an incremental image.
-    #[serde(default)]
-    pub from: Option<SnapshotName>,
-    /// The snapshot's guid on the source: the stream's `toguid`, by which a receive is known to be complete.
-    pub guid: Guid,
-    /// Which try at sending this image: a higher one replaces all parts of a lower one.
-    pub attempt: u32,
-    /// The part's number, from 0.
-    pub number: u32,
-    /// Is it the image's last part?
-    pub last: bool,
-    /// Bytes and digests.
-    #[serde(flatten)]
-    pub digest: PartDigest,
-}
-
-impl Entry {
-    /// Whether its numbers can be true at all: a size within `part`, chunks that fit the digest.
-    pub fn is_sound(&self, part: Bytes) -> bool {
-        self.v == ENTRY_VERSION
-            && self.digest.bytes > 0
-            && self.digest.bytes <= part.0
-            && (self.last || self.digest.bytes == part.0)
-            && self.digest.is_consistent()
-    }
-}
-
-/// Target to source, rewritten as work goes on: what has arrived, what is to be sent again.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// By dataset name on the source.
-    pub images: BTreeMap<String, ImageProgress>,
-    /// Why nothing moves at the moment, if so.
-    #[serde(default)]
-    pub waiting: Option<String>,
-}
-
-/// How far one image is on the target.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageProgress {
-    /// The attempt that this is about.
-    pub attempt: u32,
-    /// Bytes fed to `zfs receive`.
-    pub bytes: Bytes,
-    /// The received snapshot's guid, once it is there.
-    #[serde(default)]
-    pub guid: Option<Guid>,
-    /// Parts that arrived damaged and are wanted again, with the number of complaints so far, so that a
-    /// repeated complaint is told from an old one.
-    #[serde(default)]
-    pub again: BTreeMap<u32, u32>,
-    /// The receive failed for good with this attempt: a new one is wanted.
-    #[serde(default)]
-    pub restart: bool,
 }
 
 /// Source to target: **the zone is yours.** The file whose arrival moves the ownership.

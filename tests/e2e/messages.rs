@@ -162,6 +162,12 @@ fn of_another_version(job: &str, kind: &str) -> Vec<u8> {
         .into_bytes()
 }
 
+/// What a host says about it.
+fn differs(kind: &str) -> String {
+    let (next, ours) = (message::VERSION + 1, message::VERSION);
+    format!("{kind} has version {next}, this zmigrate reads {ours}; bring both hosts to one version")
+}
+
 #[test]
 fn an_answer_of_another_version_is_told_to_the_source() {
     let lab = Lab::new();
@@ -173,10 +179,10 @@ fn an_answer_of_another_version_is_told_to_the_source() {
     lab.source.wait_event(&job, "surveyed", "");
     let answer = lab.target.dropbox().join("out").join(&job).join("answer");
     put(&answer, &of_another_version(&job, "answer"));
-    let words = "answer has version 3, this zmigrate reads 2; bring both hosts to one version";
-    wait("it to be told", || lab.source.told().contains(words).then_some(()));
-    wait("it to be shown", || lab.source.ask(&["status", &job]).contains(words).then_some(()));
-    assert_eq!(lab.source.told().matches(words).count(), 1, "once");
+    let words = differs("answer");
+    wait("it to be told", || lab.source.told().contains(&words).then_some(()));
+    wait("it to be shown", || lab.source.ask(&["status", &job]).contains(&words).then_some(()));
+    assert_eq!(lab.source.told().matches(&words).count(), 1, "once");
     fs::remove_file(&answer).expect("the answer");
     lab.target.start();
     lab.outcomes();
@@ -195,9 +201,9 @@ fn a_progress_of_another_version_is_told_to_the_source() {
     lab.target.kill();
     let progress = lab.target.dropbox().join("out").join(&job).join("progress");
     put(&progress, &of_another_version(&job, "progress"));
-    let words = "progress has version 3, this zmigrate reads 2; bring both hosts to one version";
-    wait("it to be told", || lab.source.told().contains(words).then_some(()));
-    assert_eq!(lab.source.told().matches(words).count(), 1, "once");
+    let words = differs("progress");
+    wait("it to be told", || lab.source.told().contains(&words).then_some(()));
+    assert_eq!(lab.source.told().matches(&words).count(), 1, "once");
     lab.target.no_faults();
     lab.target.start();
     lab.outcomes();
@@ -215,8 +221,8 @@ fn a_withdraw_of_another_version_is_told_to_the_target_and_stays() {
     lab.source.wait_event(&job, "snapshotted", "");
     let withdraw = lab.target.dropbox().join("in").join(&job).join("withdraw");
     put(&withdraw, &of_another_version(&job, "withdraw"));
-    let words = "withdraw has version 3, this zmigrate reads 2; bring both hosts to one version";
-    wait("it to be told", || lab.target.told().contains(words).then_some(()));
+    let words = differs("withdraw");
+    wait("it to be told", || lab.target.told().contains(&words).then_some(()));
     assert!(withdraw.exists());
     lab.target.no_faults();
     fs::remove_file(&withdraw).expect("the withdraw");
@@ -234,20 +240,19 @@ fn an_offer_of_another_version_is_told_by_the_target_and_stays() {
     let offer = lab.target.dropbox().join("in").join(job).join("offer");
     fs::create_dir(offer.parent().expect("a folder")).expect("the job's folder");
     put(&offer, &of_another_version(job, "offer"));
-    let words = "offer has version 3, this zmigrate reads 2; bring both hosts to one version";
-    wait("it to be told", || lab.target.told().contains(words).then_some(()));
+    let words = differs("offer");
+    wait("it to be told", || lab.target.told().contains(&words).then_some(()));
     // Another look.
     lab.target.drop_file("one.toml", "zone = 1\n");
     lab.target.reason("one.toml");
     assert!(offer.exists());
-    assert_eq!(lab.target.told().matches(words).count(), 1, "once");
+    assert_eq!(lab.target.told().matches(&words).count(), 1, "once");
 }
 
 #[test]
 fn an_answer_of_another_version_is_told_by_plan() {
     let lab = Lab::started();
-    let words =
-        "zhost2 can't be asked: answer has version 3, this zmigrate reads 2; bring both hosts to one version";
+    let words = format!("zhost2 can't be asked: {}", differs("answer"));
     let other = |path: &Path, _| {
         let Ok(bytes) = fs::read(path) else { return false };
         let other = of_another_version(job_of(path), "answer");
@@ -262,7 +267,7 @@ fn an_answer_of_another_version_is_told_by_plan() {
             let output = lab.source.zmigrate(&["plan", ZONE, "zhost2"]);
             said = String::from_utf8_lossy(&output.stdout).into_owned();
         });
-        said.contains(words)
+        said.contains(&words)
     });
     assert!(told, "never told");
 }

@@ -2,168 +2,170 @@
 
 use std::io::{self, Read, Write};
 
-use super::{Image, Receive, Try};
+use super::{Receive, Work};
 use crate::cmd::zfs::Zfs;
-use crate::host::{StepError, allowance, grace};
-use crate::job::layout::part_name;
-use crate::job::message::{Entry, Progress};
+use crate::host::{StepError, allowance};
+use crate::job::image::Image;
+use crate::job::name::Bytes;
+use crate::job::part::{Entry, part_name};
+use crate::job::transfer::target::{Ended, Fed, Order};
 use crate::process::Streaming;
-use crate::stream::{Accepts, CHUNK, Checker, StreamErrorKind};
+use crate::stream::{Accepts, CHUNK, Checker, FeatureSet, StreamErrorKind};
 
-/// What goes into one receive.
-struct Feed {
+/// A running receive.
+pub(super) struct Feed {
+    child: Streaming,
     checker: Checker,
     buffer: Vec<u8>,
+    /// Bytes fed in all.
     fed: u64,
+    /// The part that is fed, and how many of its chunks were good: after a damaged copy the next copy goes on
+    /// after them.
+    chunks: (u32, usize),
 }
 
 /// How feeding one part ended.
-enum Fed {
-    Part,
-    Last,
+enum Outcome {
+    Fed(Fed),
     Interrupted,
-    Superseded,
-    /// The stream is wrong in itself.
-    Refused(String),
     /// `zfs receive` no longer reads.
     Closed,
 }
 
-impl Receive<'_> {
-    /// One receive, from the first part to the verified snapshot.
-    pub(super) fn attempt(
-        &self,
-        image: &Image<'_>,
-        first: &Entry,
-        progress: &mut Progress,
-    ) -> Result<Try, StepError> {
-        let commands = image.writing.borrow_mut().commands(&image.placed.quarantine, image.dataset);
-        for command in commands {
-            self.programs.ok(&command)?;
-        }
-        let child = Zfs::new(self.programs).receive(&image.placed.quarantine, &self.job.snapshot)?;
-        grace::given(&child.killer(), self.interrupted, || self.fed(child, image, first, progress))
+impl Feed {
+    pub fn new(child: Streaming, features: FeatureSet) -> Self {
+        let checker = Checker::new(Accepts { features });
+        Self { child, checker, buffer: vec![0; CHUNK], fed: 0, chunks: (0, 0) }
     }
+}
 
-    fn fed(
-        &self,
-        mut child: Streaming,
-        image: &Image<'_>,
-        first: &Entry,
-        progress: &mut Progress,
-    ) -> Result<Try, StepError> {
-        let Some(mut stdin) = child.take_stdin() else {
+impl Receive<'_> {
+    /// Carries out orders until this receive has ended; `false` when something else is to be looked at first.
+    pub(super) fn feed(&self, work: &mut Work, mut feed: Feed) -> Result<bool, StepError> {
+        let Some(mut stdin) = feed.child.take_stdin() else {
             return Err(StepError::transient("zfs receive has no stdin"));
         };
-        let mut feed = Feed {
-            checker: Checker::new(Accepts { features: self.features }),
-            buffer: vec![0; CHUNK],
-            fed: 0,
-        };
-        for number in 0.. {
-            match self.feed_part(image, first, number, &mut feed, &mut stdin, progress)? {
-                Fed::Part => {}
-                Fed::Last => break,
-                Fed::Interrupted => return Ok(Try::Interrupted),
-                Fed::Superseded => return Ok(Try::Superseded),
-                Fed::Refused(why) => {
-                    // The receive ends by a stream that is cut short, and takes back what it made.
-                    drop(stdin);
-                    drop(child.wait());
-                    return self.refused(image, why, progress);
-                }
-                Fed::Closed => {
-                    drop(stdin);
-                    let said = child.wait()?.stderr;
-                    if (self.interrupted)() {
-                        return Ok(Try::Interrupted);
+        loop {
+            match work.machine.next() {
+                Order::Feed(number) => {
+                    let Some(entry) = work.entry.take() else {
+                        work.machine.fed(Fed::Damaged);
+                        continue;
+                    };
+                    match self.part(work, &entry, number, &mut feed, &mut stdin)? {
+                        Outcome::Fed(fed) => work.machine.fed(fed),
+                        Outcome::Interrupted => return Ok(false),
+                        Outcome::Closed => {
+                            drop(stdin);
+                            let said = feed.child.wait()?.stderr;
+                            if (self.interrupted)() {
+                                return Ok(false);
+                            }
+                            let error = self.means(work.image(), feed.fed, &said);
+                            self.broken(&mut work.machine, error)?;
+                            return Ok(true);
+                        }
                     }
-                    return Ok(Try::Broken(self.broken(image, feed.fed, &said)));
+                }
+                Order::End => {
+                    drop(stdin);
+                    return self.end(work, feed);
+                }
+                Order::Stop => {
+                    // The receive ends by a stream that is cut short, and removes what it made.
+                    drop(stdin);
+                    drop(feed.child.wait());
+                    work.machine.stopped();
+                    return Ok(true);
+                }
+                order => {
+                    if !self.between(work, order)? {
+                        return Ok(false);
+                    }
                 }
             }
         }
-        drop(stdin);
-        let output = child.wait()?;
+    }
+
+    /// The stream is over: what came of it? Its stdin is closed.
+    fn end(&self, work: &mut Work, feed: Feed) -> Result<bool, StepError> {
+        let output = feed.child.wait()?;
         if !output.status.is_ok() && (self.interrupted)() {
-            return Ok(Try::Interrupted);
+            return Ok(false);
         }
-        let fed = feed.fed;
-        let summary = match feed.checker.finish() {
-            Ok(summary) => summary,
-            Err(why) => return self.refused(image, why.to_string(), progress),
+        let image = work.image();
+        let announced = work.machine.announced();
+        let wrong = match feed.checker.finish() {
+            Ok(summary) if Some(summary.begin.toguid) == announced => None,
+            Ok(_) => Some("its guid is not the announced one".to_owned()),
+            Err(why) => Some(why.to_string()),
         };
-        let snapshot = image.placed.quarantine.at(&self.job.snapshot);
-        let guid = Zfs::new(self.programs).guid(&snapshot)?;
-        if guid == Some(first.guid) && summary.begin.toguid == first.guid {
-            return Ok(Try::Complete(first.guid));
+        if let Some(why) = wrong {
+            self.live.note(&format!("image {}: {why}", image.stem));
+            work.machine.ended(Ended::Refused);
+            return Ok(true);
         }
-        if summary.begin.toguid != first.guid {
-            return self.refused(image, "its guid is not the one that was announced".to_owned(), progress);
+        let snapshot = self.place(image).quarantine.at(&image.to);
+        if announced.is_some() && Zfs::new(self.programs).guid(&snapshot)? == announced {
+            work.machine.ended(Ended::Received);
+            return Ok(true);
         }
-        Ok(Try::Broken(self.broken(image, fed, &output.stderr)))
+        let error = self.means(image, feed.fed, &output.stderr);
+        self.broken(&mut work.machine, error)?;
+        Ok(true)
     }
 
-    fn broken(&self, image: &Image<'_>, fed: u64, stderr: &str) -> StepError {
-        let place = &image.placed.quarantine;
-        let received = allowance::Broken { layout: self.layout, place, stem: &image.stem, fed };
-        received.means(self.programs, stderr)
-    }
-
-    /// Feeds one part, waiting for it, and for good copies of it.
-    fn feed_part(
+    /// Feeds one part.
+    fn part(
         &self,
-        image: &Image<'_>,
-        first: &Entry,
+        work: &mut Work,
+        entry: &Entry,
         number: u32,
         feed: &mut Feed,
         stdin: &mut impl Write,
-        progress: &mut Progress,
-    ) -> Result<Fed, StepError> {
-        let mut chunk = 0;
-        loop {
-            let Some(entry) = self.wait_for(image, number, progress)? else { return Ok(Fed::Interrupted) };
-            if entry.attempt != first.attempt || entry.guid != first.guid {
-                return Ok(Fed::Superseded);
-            }
-            let file = self.inbox.open_part(&part_name(&image.stem, number))?;
-            let Some(mut file) = file else {
-                self.complain(image, number, progress);
-                continue;
-            };
-            // After a damaged copy: go on behind the chunks that were good.
-            let skip = (chunk * CHUNK) as u64;
-            if io::Seek::seek(&mut file, io::SeekFrom::Start(skip)).is_err() {
-                self.complain(image, number, progress);
-                continue;
-            }
-            while let Some(length) = entry.digest.chunk_len(chunk) {
-                let bytes = &mut feed.buffer[..length];
-                if file.read_exact(bytes).is_err() || !entry.digest.verify_chunk(chunk, bytes) {
-                    break;
-                }
-                if let Err(why) = feed.checker.feed(bytes) {
-                    return Ok(match why.kind() {
-                        StreamErrorKind::Unsupported => {
-                            let text = format!("image {}: {why}", image.stem);
-                            return Err(StepError::permanent(text));
-                        }
-                        _ => Fed::Refused(why.to_string()),
-                    });
-                }
-                if stdin.write_all(bytes).is_err() {
-                    return Ok(Fed::Closed);
-                }
-                feed.fed += length as u64;
-                chunk += 1;
-                self.told(image, feed.fed, progress);
-                if (self.interrupted)() {
-                    return Ok(Fed::Interrupted);
-                }
-            }
-            if entry.digest.chunk_len(chunk).is_none() {
-                return Ok(if entry.last { Fed::Last } else { Fed::Part });
-            }
-            self.complain(image, number, progress);
+    ) -> Result<Outcome, StepError> {
+        let (place, stem) = (work.machine.image(), work.image().stem.clone());
+        if feed.chunks.0 != number {
+            feed.chunks = (number, 0);
         }
+        let Some(mut file) = self.inbox.open_part(&part_name(&stem, number))? else {
+            return Ok(Outcome::Fed(Fed::Damaged));
+        };
+        let good = (feed.chunks.1 * CHUNK) as u64;
+        if io::Seek::seek(&mut file, io::SeekFrom::Start(good)).is_err() {
+            return Ok(Outcome::Fed(Fed::Damaged));
+        }
+        while let Some(length) = entry.digest.chunk_len(feed.chunks.1) {
+            let bytes = &mut feed.buffer[..length];
+            if file.read_exact(bytes).is_err() || !entry.digest.verify_chunk(feed.chunks.1, bytes) {
+                return Ok(Outcome::Fed(Fed::Damaged));
+            }
+            if let Err(why) = feed.checker.feed(bytes) {
+                let text = format!("image {stem}: {why}");
+                if why.kind() == StreamErrorKind::Unsupported {
+                    return Err(StepError::permanent(text));
+                }
+                self.live.note(&text);
+                return Ok(Outcome::Fed(Fed::Refused));
+            }
+            if stdin.write_all(bytes).is_err() {
+                return Ok(Outcome::Closed);
+            }
+            feed.fed += length as u64;
+            feed.chunks.1 += 1;
+            work.machine.bytes(feed.fed);
+            self.live.received(place, Bytes(feed.fed), false);
+            (self.report)(work.machine.progress(), false);
+            if (self.interrupted)() {
+                return Ok(Outcome::Interrupted);
+            }
+        }
+        Ok(Outcome::Fed(Fed::Whole))
+    }
+
+    fn means(&self, image: &Image, fed: u64, stderr: &str) -> StepError {
+        let place = &self.place(image).quarantine;
+        let received = allowance::Broken { layout: self.layout, place, stem: &image.stem, fed };
+        received.means(self.programs, stderr)
     }
 }

@@ -1,35 +1,44 @@
-//! Target: arriving parts into `zfs receive`, image after image, into quarantine.
+//! Target: arriving parts into `zfs receive`, image after image, into quarantine. One thread carries out
+//! the orders of one machine, [`Target`].
 //!
 //! Nothing that a peer sent reaches `zfs receive` unread: each chunk is compared with its digest and then run
-//! through the stream checker, in memory, and only then fed; what was checked is what is fed. A damaged part
-//! is asked for again while the receive waits; a stream that is wrong in itself ends it. Complete means: the
-//! snapshot's guid is the stream's, whatever `zfs receive` said.
+//! through the stream checker, in memory, and only then fed; the bytes that were checked are the bytes that
+//! are fed. A damaged part is asked for again while the receive waits; a stream that is wrong in itself ends
+//! it. Complete means: the snapshot's guid is the stream's, whatever `zfs receive` said.
 //!
 //! Owns the datasets below the job's holders, each made by this job and marked `zmigrate:job`. Parts stay
 //! until their image is verified, so a broken receive begins again from them. On failure everything stays;
-//! the next call looks what is there.
+//! the next call looks at what there is.
 
 mod feed;
 
-use std::cell::RefCell;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::live::Live;
-use super::{StepError, quarantine, writing};
-use crate::job::layout::{Layout, Placed, entry_name, part_name, stems, travel_order};
-use crate::job::message::{Entry, ImageProgress, Progress};
-use crate::job::name::{Bytes, DatasetName, Guid};
+use super::writing::Writing;
+use super::{StepError, grace, quarantine};
+use crate::cmd::zfs::Zfs;
+use crate::job::image::{Image, images};
+use crate::job::layout::{Layout, Placed};
+use crate::job::name::{DatasetName, Guid};
+use crate::job::part::{Entry, entry_name, part_name};
+use crate::job::progress::Progress;
 use crate::job::record::Job;
-use crate::job::survey::Dataset;
+use crate::job::retry::ErrorKind;
+use crate::job::transfer::target::{Ended, Look, Order, Sound, Target};
 use crate::process::Programs;
 use crate::stream::FeatureSet;
 use crate::transport::arrivals::JobBox;
+use feed::Feed;
 
 /// An entry is no larger: a part of 4 GiB has 4096 chunks of 67 bytes.
 const MAX_ENTRY: u64 = 1 << 20;
-/// Broken receives of one image from good parts before it is given up.
-const TRIES: u32 = 3;
+/// Between two looks for a part. The bell of the daemon ends a wait earlier.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What receiving needs to know.
 pub struct Receive<'a> {
@@ -41,13 +50,13 @@ pub struct Receive<'a> {
     pub layout: &'a Layout,
     /// What has arrived.
     pub inbox: &'a JobBox,
-    /// Stream features that this host's ZFS takes.
+    /// Stream features that this host's ZFS accepts.
     pub features: FeatureSet,
     /// Progress, for people.
     pub live: &'a Live,
     /// Puts the progress file; `true`: at once, else when one is due.
     pub report: &'a dyn Fn(&Progress, bool),
-    /// Waits until something may have arrived, at most so long.
+    /// Waits at most this long until something may have arrived.
     pub wait: &'a dyn Fn(Duration),
     /// Is something else to be looked at first: an operator, the daemon's end, a withdraw?
     pub interrupted: &'a (dyn Fn() -> bool + Sync),
@@ -62,30 +71,13 @@ pub enum Received {
     Interrupted,
 }
 
-/// One image on its way in.
-struct Image<'a> {
-    index: usize,
-    placed: &'a Placed,
-    stem: String,
-    dataset: &'a Dataset,
-    writing: &'a RefCell<writing::Writing>,
-}
-
-/// What is found where a part's entry should be.
-enum Look {
-    Absent,
-    Damaged,
-    Sound(Box<Entry>),
-}
-
-/// How one try at an image ended.
-enum Try {
-    Complete(Guid),
-    Interrupted,
-    /// The receive broke; its parts are still here.
-    Broken(StepError),
-    /// The sender began a new attempt.
-    Superseded,
+/// The images, and where each goes.
+struct Work {
+    images: Vec<Image>,
+    machine: Target,
+    writing: Writing,
+    /// The entry that was found last.
+    entry: Option<Entry>,
 }
 
 impl Receive<'_> {
@@ -94,207 +86,135 @@ impl Receive<'_> {
     /// # Errors
     /// Transient for full or busy; permanent when an image can't be received on this host.
     pub fn run(&self, progress: &mut Progress) -> Result<Received, StepError> {
-        let datasets = self.job.survey.as_ref().map(|s| s.datasets.as_slice()).unwrap_or_default();
-        let names: Vec<DatasetName> = datasets.iter().map(|d| d.name.clone()).collect();
-        let stems = stems(&names, &self.job.snapshot);
-        let mut here = quarantine::found(self.programs, self.layout)?;
-        let writing = RefCell::new(writing::Writing::begin(self.programs, self.job, self.layout)?);
-        let mut guids = BTreeMap::new();
-        for index in travel_order(datasets) {
-            let Some(placed) = self.layout.datasets.get(index) else {
-                return Err(StepError::permanent("the offer's datasets are not those of the plan"));
-            };
-            let image = Image {
-                index,
-                placed,
-                stem: stems[index].clone(),
-                dataset: &datasets[index],
-                writing: &writing,
-            };
-            let Some(guid) = self.image(&image, &mut here, progress)? else {
-                return Ok(Received::Interrupted);
-            };
-            guids.insert(placed.source.clone(), guid);
+        let images = images(self.job);
+        if images.len() != self.layout.datasets.len() {
+            return Err(StepError::permanent("the offer's datasets are not those of the plan"));
         }
-        Ok(Received::All(guids))
+        let found = quarantine::found(self.programs, self.layout)?;
+        let here = |i: usize| found.get(&self.place(&images[i]).quarantine.at(&images[i].to)).copied();
+        let machine = Target::new(&images, here, std::mem::take(progress));
+        let writing = Writing::begin(self.programs, self.job, self.layout);
+        let mut work = match writing {
+            Ok(writing) => Work { images, machine, writing, entry: None },
+            Err(error) => {
+                *progress = machine.into_progress();
+                return Err(error);
+            }
+        };
+        let result = self.orders(&mut work);
+        let guids = work.images.iter().zip(work.machine.guids());
+        let guids = guids.filter_map(|(image, guid)| Some((image.dataset.clone(), guid?))).collect();
+        *progress = work.machine.into_progress();
+        Ok(if result? { Received::All(guids) } else { Received::Interrupted })
     }
 
-    /// Receives one image; `None` when something else is to be looked at first.
-    fn image(
-        &self,
-        image: &Image<'_>,
-        here: &mut BTreeMap<String, Guid>,
-        progress: &mut Progress,
-    ) -> Result<Option<Guid>, StepError> {
-        let snapshot = image.placed.quarantine.at(&self.job.snapshot);
-        let mut tries = 0;
+    /// Carries out orders; `false` when something else is to be looked at first.
+    fn orders(&self, work: &mut Work) -> Result<bool, StepError> {
         loop {
-            let Some(first) = self.first_entry(image, here.get(&snapshot).copied(), progress)? else {
-                return Ok(None);
-            };
-            let told = progress.images.entry(image.placed.source.to_string()).or_default();
-            if told.attempt != first.attempt {
-                // What was complained of before any attempt was known stays complained of.
-                let again = if told.attempt == 0 { std::mem::take(&mut told.again) } else { BTreeMap::new() };
-                *told = ImageProgress { attempt: first.attempt, again, ..ImageProgress::default() };
-            }
-            if here.get(&snapshot) == Some(&first.guid) {
-                self.complete(image, first.guid, progress);
-                return Ok(Some(first.guid));
-            }
-            // Anything else under this name is what a broken receive, a crash or an older attempt left. While an
-            // orphaned `zfs receive` still holds it, it is busy: transient, and looked at again.
-            quarantine::discard(self.programs, self.job, self.layout, &image.placed.quarantine)?;
-            here.remove(&snapshot);
-            match self.attempt(image, &first, progress)? {
-                Try::Complete(guid) => {
-                    here.insert(snapshot.clone(), guid);
-                    self.complete(image, guid, progress);
-                    return Ok(Some(guid));
+            match work.machine.next() {
+                Order::Done => return Ok(true),
+                Order::Discard => {
+                    // What a broken receive, a crash or an older attempt left. While an orphaned `zfs receive`
+                    // still holds it, it is busy: transient, and looked at again.
+                    let place = &self.place(work.image()).quarantine;
+                    quarantine::discard(self.programs, self.job, self.layout, place)?;
+                    work.machine.discarded();
                 }
-                Try::Interrupted => return Ok(None),
-                Try::Superseded => {}
-                Try::Broken(error) => {
-                    tries += 1;
-                    if tries >= TRIES || error.kind == crate::job::retry::ErrorKind::Permanent {
-                        return Err(error);
+                Order::Begin => {
+                    let image = &work.images[work.machine.image()];
+                    let place = &self.place(image).quarantine;
+                    let Some(dataset) = self.dataset(image) else { return Ok(false) };
+                    for command in work.writing.commands(place, dataset) {
+                        self.programs.ok(&command)?;
                     }
-                    self.live.note(&format!("{error}; beginning again from the parts that are here"));
+                    let child = Zfs::new(self.programs).receive(place, &image.to)?;
+                    work.machine.begun();
+                    let killer = child.killer();
+                    let features = self.features;
+                    let feed = Feed::new(child, features);
+                    if !grace::given(&killer, self.interrupted, || self.feed(work, feed))? {
+                        return Ok(false);
+                    }
+                }
+                order => {
+                    if !self.between(work, order)? {
+                        return Ok(false);
+                    }
                 }
             }
         }
     }
 
-    /// Waits for an image's first entry. What was received before a restart of this daemon may need none.
-    fn first_entry(
-        &self,
-        image: &Image<'_>,
-        here: Option<Guid>,
-        progress: &mut Progress,
-    ) -> Result<Option<Entry>, StepError> {
-        loop {
-            match self.entry(image, 0)? {
-                Look::Sound(entry) => return Ok(Some(*entry)),
-                Look::Damaged => {
-                    // Whose attempt it was can't be told: 0 stands for any.
-                    progress.images.entry(image.placed.source.to_string()).or_default().attempt = 0;
-                    self.complain(image, 0, progress);
+    /// Orders that need no `zfs receive`; `false` when something else is to be looked at first.
+    fn between(&self, work: &mut Work, order: Order) -> Result<bool, StepError> {
+        let image = work.machine.image();
+        let stem = &work.images[image].stem;
+        match order {
+            Order::Look(number) => {
+                work.entry = None;
+                let look = self.look(&work.images[image], number, &mut work.entry)?;
+                work.machine.looked(look);
+            }
+            Order::Wait => {
+                if (self.interrupted)() {
+                    return Ok(false);
                 }
-                Look::Absent => {}
+                (self.report)(work.machine.progress(), false);
+                (self.wait)(LOOK);
+                work.machine.waited();
             }
-            if let Some(guid) = here {
-                // Its parts are gone because it was complete: say so again, the source knows whether the guid fits.
-                let told = progress.images.entry(image.placed.source.to_string()).or_default();
-                if told.guid != Some(guid) {
-                    told.guid = Some(guid);
-                    (self.report)(progress, true);
-                }
-                let attempt =
-                    progress.images.get(image.placed.source.as_str()).map_or(0, |told| told.attempt);
-                return Ok(Some(placeholder(self.job, image, guid, attempt)));
+            Order::Ask(number) => {
+                let part = part_name(stem, number);
+                self.live.note(&format!("part {part} is damaged, asking for it again"));
+                // Both go, so that nobody mistakes the damaged one for the good one.
+                self.inbox.remove(&entry_name(stem, number));
+                self.inbox.remove(&part);
+                (self.report)(work.machine.progress(), true);
+                work.machine.asked();
             }
-            if (self.interrupted)() {
-                return Ok(None);
+            Order::Drop => {
+                self.clear(stem);
+                (self.report)(work.machine.progress(), true);
+                work.machine.dropped();
             }
-            (self.report)(progress, false);
-            (self.wait)(Duration::from_secs(1));
+            Order::Release => {
+                let told = work.machine.progress().images.get(&work.images[image].name());
+                self.live.received(image, told.map(|told| told.bytes).unwrap_or_default(), true);
+                (self.report)(work.machine.progress(), true);
+                self.clear(stem);
+                work.machine.released();
+            }
+            // These are given only while a receive runs, or are carried out by the caller.
+            Order::Feed(_) | Order::End | Order::Stop | Order::Discard | Order::Begin | Order::Done => {
+                return Err(StepError::transient(format!("{order:?} was due without a receive of {stem}")));
+            }
         }
+        Ok(true)
     }
 
-    fn wait_for(
-        &self,
-        image: &Image<'_>,
-        number: u32,
-        progress: &mut Progress,
-    ) -> Result<Option<Entry>, StepError> {
-        loop {
-            match self.entry(image, number)? {
-                Look::Sound(entry) => return Ok(Some(*entry)),
-                Look::Damaged => self.complain(image, number, progress),
-                Look::Absent => {}
-            }
-            if (self.interrupted)() {
-                return Ok(None);
-            }
-            (self.report)(progress, false);
-            (self.wait)(Duration::from_secs(1));
-        }
-    }
-
-    /// A part's entry, if it is there and can be true. One that can't is taken away.
-    fn entry(&self, image: &Image<'_>, number: u32) -> Result<Look, StepError> {
+    /// A part's entry, if it is there and can be true. One that can't is removed.
+    fn look(&self, image: &Image, number: u32, found: &mut Option<Entry>) -> Result<Look, StepError> {
         let name = entry_name(&image.stem, number);
         let Some(bytes) = self.inbox.read(&name, MAX_ENTRY)? else { return Ok(Look::Absent) };
         let entry: Option<Entry> = serde_json::from_slice(&bytes).ok();
-        let sound = entry.filter(|entry| {
-            entry.is_sound(self.job.part)
-                && entry.dataset == image.placed.source
-                && entry.snapshot == self.job.snapshot
-                && entry.from.is_none()
-                && entry.number == number
-        });
-        let Some(entry) = sound else {
+        match entry.filter(|entry| entry.is_part(image, number, self.job.part)) {
+            Some(entry) => {
+                let look = Look::Sound(Sound::from(&entry));
+                *found = Some(entry);
+                Ok(look)
+            }
             // Torn by a crash on its way, or not ours to understand.
-            self.live.note(&format!("{name} is no entry of this image"));
-            self.inbox.remove(&name);
-            return Ok(Look::Damaged);
-        };
-        Ok(Look::Sound(Box::new(entry)))
-    }
-
-    /// Asks for a part again: the damaged one is taken away, so that nobody mistakes it for the good one.
-    fn complain(&self, image: &Image<'_>, number: u32, progress: &mut Progress) {
-        let part = part_name(&image.stem, number);
-        self.live.note(&format!("part {part} is damaged, asking for it again"));
-        self.inbox.remove(&entry_name(&image.stem, number));
-        self.inbox.remove(&part);
-        let told = progress.images.entry(image.placed.source.to_string()).or_default();
-        *told.again.entry(number).or_default() += 1;
-        (self.report)(progress, true);
-    }
-
-    /// The stream itself is wrong: this attempt is dropped, another one is asked for.
-    fn refused(&self, image: &Image<'_>, why: String, progress: &mut Progress) -> Result<Try, StepError> {
-        let told = progress.images.entry(image.placed.source.to_string()).or_default();
-        let text = format!("image {}: {why}", image.stem);
-        self.live.note(&text);
-        told.restart = true;
-        let attempt = told.attempt;
-        for number in 0.. {
-            let entry = entry_name(&image.stem, number);
-            if !self.inbox.has(&entry) {
-                break;
-            }
-            self.inbox.remove(&entry);
-            self.inbox.remove(&part_name(&image.stem, number));
-        }
-        (self.report)(progress, true);
-        // The source answers with a higher attempt, or gives up.
-        loop {
-            match self.entry(image, 0)? {
-                Look::Sound(entry) if entry.attempt > attempt => return Ok(Try::Superseded),
-                _ if (self.interrupted)() => return Ok(Try::Interrupted),
-                _ => (self.wait)(Duration::from_secs(1)),
+            None => {
+                self.live.note(&format!("{name} is not an entry of this image"));
+                Ok(Look::Damaged)
             }
         }
     }
 
-    fn told(&self, image: &Image<'_>, fed: u64, progress: &mut Progress) {
-        let told = progress.images.entry(image.placed.source.to_string()).or_default();
-        told.bytes = Bytes(fed);
-        self.live.received(image.index, Bytes(fed), false);
-        (self.report)(progress, false);
-    }
-
-    /// An image is here: say so, and let its parts go.
-    fn complete(&self, image: &Image<'_>, guid: Guid, progress: &mut Progress) {
-        let told = progress.images.entry(image.placed.source.to_string()).or_default();
-        told.guid = Some(guid);
-        self.live.received(image.index, told.bytes, true);
-        (self.report)(progress, true);
+    /// Removes all parts and entries of an image.
+    fn clear(&self, stem: &str) {
         for number in 0.. {
-            let entry = entry_name(&image.stem, number);
-            let part = part_name(&image.stem, number);
+            let (entry, part) = (entry_name(stem, number), part_name(stem, number));
             if !self.inbox.has(&entry) && !self.inbox.has(&part) {
                 break;
             }
@@ -302,20 +222,27 @@ impl Receive<'_> {
             self.inbox.remove(&entry);
         }
     }
+
+    /// Ends the machine's receive as broken; an error if it broke too often, or another try can't help.
+    fn broken(&self, machine: &mut Target, error: StepError) -> Result<(), StepError> {
+        if !machine.ended(Ended::Broken) || error.kind == ErrorKind::Permanent {
+            return Err(error);
+        }
+        self.live.note(&format!("{error}; beginning again from the parts that are here"));
+        Ok(())
+    }
+
+    fn place(&self, image: &Image) -> &Placed {
+        &self.layout.datasets[image.index]
+    }
+
+    fn dataset(&self, image: &Image) -> Option<&crate::job::survey::Dataset> {
+        self.job.survey.as_ref()?.datasets.get(image.index)
+    }
 }
 
-/// Stands for the entry of an image that was complete before this daemon started.
-fn placeholder(job: &Job, image: &Image<'_>, guid: Guid, attempt: u32) -> Entry {
-    let digest = crate::stream::PartHasher::new().finish();
-    Entry {
-        v: crate::job::message::ENTRY_VERSION,
-        dataset: image.placed.source.clone(),
-        snapshot: job.snapshot.clone(),
-        from: None,
-        guid,
-        attempt,
-        number: 0,
-        last: true,
-        digest,
+impl Work {
+    fn image(&self) -> &Image {
+        &self.images[self.machine.image()]
     }
 }
