@@ -1,6 +1,6 @@
 //! `zmigrate completions`: what a shell needs to complete this command's words, made from its own arguments.
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, ValueEnum};
 use clap_complete::generate;
 
 use super::context::print;
@@ -26,7 +26,7 @@ enum Shell {
 ///
 /// # Errors
 /// When standard output can't be written.
-pub fn run(args: &CompletionsArgs) -> Result<(), CliError> {
+pub fn run(args: &CompletionsArgs, command: &mut clap::Command) -> Result<(), CliError> {
     let shell = match args.shell {
         Shell::Bash => clap_complete::Shell::Bash,
         Shell::Zsh => clap_complete::Shell::Zsh,
@@ -34,6 +34,6 @@ pub fn run(args: &CompletionsArgs) -> Result<(), CliError> {
     };
     // Into memory first: the generator panics on a standard output that is gone.
     let mut script = Vec::new();
-    generate(shell, &mut super::Line::command(), "zmigrate", &mut script);
+    generate(shell, command, "zmigrate", &mut script);
     print(&String::from_utf8_lossy(&script))
 }

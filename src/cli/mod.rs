@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config;
 
@@ -225,7 +225,7 @@ fn run(line: &Line) -> Result<(), CliError> {
     match &line.verb {
         // It has its own words for a configuration that can't be read.
         Verb::Check(args) => return check::run(&line.config, args),
-        Verb::Completions(args) => return completions::run(args),
+        Verb::Completions(args) => return completions::run(args, &mut Line::command()),
         _ => {}
     }
     let context = Context::load(&line.config)?;
@@ -240,14 +240,13 @@ fn run(line: &Line) -> Result<(), CliError> {
         Verb::Finish(args) => finish::run(&context, args),
         Verb::Check(args) => check::run(&line.config, args),
         Verb::Peer(args) => peer::run(&context, args),
-        Verb::Completions(args) => completions::run(args),
+        Verb::Completions(args) => completions::run(args, &mut Line::command()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_well_formed_and_every_verb_has_help_worth_reading() {

@@ -5,8 +5,7 @@
 //! give 1, as a command may, and are told by their first word on stderr.
 
 use crate::job::name::ZoneName;
-use crate::process::argv::cut;
-use crate::process::{Argv, Output, Status};
+use crate::process::Argv;
 
 /// Runs a program with these arguments in a zone, as its root, each of them kept whole.
 pub fn command<S: AsRef<str>>(zone: &ZoneName, words: &[S]) -> Argv {
@@ -23,13 +22,6 @@ pub fn shell_line(zone: &ZoneName, line: &str) -> Argv {
 /// the zone is down, with whatever status: the zone's state is what to look at.
 pub fn shutdown(zone: &ZoneName) -> Argv {
     shell_line(zone, "shutdown -y -g0 -i0")
-}
-
-/// Why zlogin itself failed: its own line, without the prefix, bounded. `None` when the failure was the
-/// command's, or there was none. A command that prints the same prefix and exits with 1 is taken for zlogin.
-pub fn own_error(output: &Output) -> Option<String> {
-    let line = output.stderr.lines().find_map(|line| line.strip_prefix("zlogin: "));
-    line.filter(|_| output.status == Status::Exit(1)).map(|line| cut(line, 200))
 }
 
 /// Quotes a word for a Bourne shell; harmless words stay as they are.
@@ -66,20 +58,5 @@ mod tests {
     #[test]
     fn a_shutdown_is_one_line_for_the_zones_shell() {
         assert_eq!(shutdown(&zone()).arguments(), ["web", "shutdown -y -g0 -i0"]);
-    }
-
-    #[test]
-    fn its_own_failure_is_told_from_the_commands() {
-        let output = |code, stderr: &str| Output {
-            status: Status::Exit(code),
-            stdout: String::new(),
-            stderr: stderr.to_owned(),
-            stderr_cut: false,
-        };
-        // [constructed] from usr/src/cmd/zlogin/zlogin.c
-        let own = output(1, "zlogin: login allowed only to running zones (web is 'installed').\n");
-        assert_eq!(own_error(&own).unwrap(), "login allowed only to running zones (web is 'installed').");
-        assert_eq!(own_error(&output(1, "mysqladmin: connect failed\n")), None);
-        assert_eq!(own_error(&output(0, "zlogin: odd\n")), None);
     }
 }

@@ -179,11 +179,6 @@ pub fn attach(zone: &ZoneName, mode: AttachMode, root: BootEnvironment) -> Argv 
     verb(zone, &["attach"]).args(kept.iter().copied()).args(option).within(ATTACH_TIMEOUT)
 }
 
-/// Checks an installed or configured zone against the host: zonepath, file systems, datasets, interfaces.
-pub fn verify(zone: &ZoneName) -> Argv {
-    verb(zone, &["verify"])
-}
-
 fn verb(zone: &ZoneName, words: &[&str]) -> Argv {
     Argv::new("zoneadm").args(["-z", zone.as_str()]).args(words.iter().copied())
 }
@@ -418,13 +413,12 @@ mod tests {
         let zone = ZoneName::new("web").unwrap();
         let usual = BootEnvironment::Usual;
         let in_place = BootEnvironment::InPlace;
-        let cases: [(Argv, &[&str]); 12] = [
+        let cases: [(Argv, &[&str]); 11] = [
             (list(), &["list", "-cp"]),
             (list_one(&zone), &["-z", "web", "list", "-p"]),
             (boot(&zone), &["-z", "web", "boot"]),
             (halt(&zone), &["-z", "web", "halt"]),
             (detach(&zone), &["-z", "web", "detach"]),
-            (verify(&zone), &["-z", "web", "verify"]),
             (attach(&zone, AttachMode::Strict, usual), &["-z", "web", "attach"]),
             (attach(&zone, AttachMode::Update, usual), &["-z", "web", "attach", "-u"]),
             (attach(&zone, AttachMode::Force, usual), &["-z", "web", "attach", "-F"]),

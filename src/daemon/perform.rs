@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
-
 use super::context::Context;
 use super::{dropboxes, transfer, words};
 use crate::config::{Config, Transport};
@@ -328,27 +326,6 @@ fn tidy(at: &At<'_>) -> Result<Done, StepError> {
     }
     stage(at.config, at.job).clear()?;
     Ok(Done::Event(Event::Tidied))
-}
-
-/// A limit of the request that has passed, in words; only before the handoff.
-pub fn limit_passed(job: &Job, now: DateTime<Utc>) -> Option<String> {
-    next_limit(job).filter(|(at, _)| *at < now).map(|(_, name)| name)
-}
-
-/// When the first of the request's limits passes, and what is to be said then; only before the handoff.
-pub fn next_limit(job: &Job) -> Option<(DateTime<Utc>, String)> {
-    if !job.phase.source_may_turn_back() {
-        return None;
-    }
-    let begun = job.times.begun?.max(job.request.not_before.unwrap_or(DateTime::<Utc>::MIN_UTC));
-    let limit = |name: &str, since: DateTime<Utc>, limit: Duration| {
-        let at = TimeDelta::from_std(limit).ok().and_then(|limit| since.checked_add_signed(limit));
-        at.map(|at| (at, format!("{name} of {} s is over", limit.as_secs())))
-    };
-    let give_up = limit("give_up", begun, job.request.give_up);
-    let outage = job.request.max_outage.zip(job.times.down);
-    let outage = outage.and_then(|(max, down)| limit("max_outage", down, max));
-    give_up.into_iter().chain(outage).min_by_key(|(at, _)| *at)
 }
 
 /// The job is over: our side of the dropbox and of the scratch goes.

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::perform::{At, Memory, dropbox, inbox, layout, limit_passed, nothing_accepted, stage};
+use super::perform::{At, Memory, dropbox, inbox, layout, nothing_accepted, stage};
 use super::{dropboxes, words};
 use crate::host::receive::{Receive, Received};
 use crate::host::send::{Send, Sent};
@@ -12,6 +12,7 @@ use crate::job::code::Code;
 use crate::job::event::{Cause, Event};
 use crate::job::handoff::applied;
 use crate::job::image::images;
+use crate::job::limits::limit_passed;
 use crate::job::message::{self, Failure, Handoff, Message, Reply, Revoked, Withdraw};
 use crate::job::part::entry_name;
 use crate::job::progress::Progress;

@@ -11,6 +11,7 @@ pub mod fault;
 pub mod handoff;
 pub mod image;
 pub mod layout;
+pub mod limits;
 pub mod message;
 pub mod name;
 pub mod part;

@@ -58,12 +58,6 @@ impl Programs {
         Self { trace: Some(Arc::new(trace)), ..self.clone() }
     }
 
-    /// The same programs with another bound for stdout, in bytes.
-    #[must_use]
-    pub fn with_stdout_limit(&self, bytes: usize) -> Self {
-        Self { stdout_limit: bytes, ..self.clone() }
-    }
-
     /// A line of the caller's own for whoever traces: what a command left in a file, say. Control characters are escaped.
     pub fn note(&self, line: &str) {
         self.tell(format_args!("{}", one_line(line)));
@@ -345,7 +339,7 @@ mod tests {
 
     #[test]
     fn too_much_output_ends_the_command() {
-        let error = programs().with_stdout_limit(100_000).run(&sh("yes")).unwrap_err();
+        let error = Programs { stdout_limit: 100_000, ..programs() }.run(&sh("yes")).unwrap_err();
         assert!(matches!(error, RunError::TooMuch { limit: 100_000, .. }), "{error}");
     }
 

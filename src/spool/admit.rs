@@ -7,7 +7,8 @@ use std::fs;
 use crate::job::name::JobId;
 
 use super::incoming::Taken;
-use super::{JobDir, Place, Spool, SpoolError, durable, exists, read_dir};
+use super::look::{exists, read_dir};
+use super::{JobDir, Place, Spool, SpoolError, durable};
 
 /// The original of the request while the folder is being made; its presence is the commit.
 const DROPPED: &str = "dropped";

@@ -2,8 +2,13 @@
 
 use std::path::Path;
 
-use super::{SpoolError, durable, outbox};
+use super::{SpoolError, durable};
 use crate::guard::{self, Flaw, Seen, shown};
+
+/// Outcomes for a log host.
+pub(super) const OUTBOX: &str = "outbox";
+/// Those that their jobs' journals do not have yet.
+pub(super) const HELD: &str = "outbox/held";
 
 /// The directories below the spool and the modes they are made with.
 pub const FOLDERS: [(&str, u32); 10] = [
@@ -14,8 +19,8 @@ pub const FOLDERS: [(&str, u32); 10] = [
     ("failed", 0o700),
     ("rejected", 0o700),
     ("asks", 0o700),
-    (outbox::FOLDER, 0o700),
-    (outbox::HELD, 0o700),
+    (OUTBOX, 0o700),
+    (HELD, 0o700),
     ("streams", 0o700),
 ];
 

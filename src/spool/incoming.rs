@@ -29,8 +29,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::look::{exists, read_dir};
 use super::read::{open_dir, read_bounded};
-use super::{Spool, SpoolError, durable, exists, folders, read_dir};
+use super::{Spool, SpoolError, durable, folders};
 use crate::guard::{OTHERS_WRITE, is_ours};
 
 /// No request is larger.

@@ -36,8 +36,6 @@
 //! private to the daemon, or thrown away. A full spool is [`SpoolError::Full`], with nothing lost.
 //! Never does: parse a request, read a clock, remove a job.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,11 +50,13 @@ pub mod folders;
 pub mod incoming;
 pub mod journal;
 pub mod lock;
+mod look;
 pub mod outbox;
 pub mod read;
 
 pub use error::SpoolError;
 use lock::Lock;
+use look::{exists, read_dir};
 
 /// Where a job's folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +167,7 @@ impl Spool {
 
     /// Outcomes on their way to a log host. The daemon has one of these, and no more.
     pub fn outbox(&self) -> outbox::Outbox {
-        outbox::Outbox::new(self.dir.join(outbox::FOLDER))
+        outbox::Outbox::new(self.dir.join(folders::OUTBOX))
     }
 
     /// The daemon's pid, or `None` when no daemon is here. Not to be called by the daemon ([`lock::holder`]).
@@ -244,23 +244,10 @@ impl Spool {
     }
 }
 
-/// Whether something has this name, a dangling link included.
-fn exists(path: &Path) -> Result<bool, SpoolError> {
-    match fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(SpoolError::io("look at", path, e)),
-    }
-}
-
-fn read_dir(path: &Path) -> Result<Vec<fs::DirEntry>, SpoolError> {
-    fs::read_dir(path)
-        .and_then(|entries| entries.collect::<io::Result<Vec<_>>>())
-        .map_err(|e| SpoolError::io("list", path, e))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn id(text: &str) -> JobId {

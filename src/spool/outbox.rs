@@ -16,13 +16,9 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use super::look::{exists, read_dir};
 use super::read::{ReadError, open_dir, read_bounded};
-use super::{SpoolError, durable, exists, read_dir};
-
-/// The folder below the spool.
-pub(super) const FOLDER: &str = "outbox";
-/// Those whose journal lags behind.
-pub(super) const HELD: &str = "outbox/held";
+use super::{SpoolError, durable};
 
 /// No outcome is larger; the daemon bounds each of its values.
 const MAX: u64 = 256 << 10;

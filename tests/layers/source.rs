@@ -15,17 +15,30 @@ pub struct Source {
     text: String,
 }
 
-/// All files of `src/` but the programs and those that are tests as a whole.
+/// What a file names by paths below `crate::`, each with its line.
+#[derive(Default)]
+pub struct Paths {
+    /// What it uses.
+    pub used: Vec<(usize, String)>,
+    /// What it only passes on, by `pub use`.
+    pub re_exported: Vec<(usize, String)>,
+}
+
+/// All files of `src/` but those that are tests as a whole.
 pub fn sources() -> Vec<Source> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     walk(&src, &src, &mut files);
-    let all: Vec<Source> = files.iter().map(|(file, text)| Source::new(file, text)).collect();
+    let mut all: Vec<Source> = files.iter().map(|(file, text)| Source::new(file, text)).collect();
+    let elsewhere: Vec<(String, String)> = all.iter().flat_map(Source::modules_elsewhere).collect();
+    for (file, module) in elsewhere {
+        all.iter_mut().filter(|source| source.file == file).for_each(|source| source.module = module.clone());
+    }
     let tests: Vec<String> = all.iter().flat_map(Source::test_modules).collect();
     let is_test = |source: &Source| {
         tests.iter().any(|test| source.module == *test || source.module.starts_with(&format!("{test}::")))
     };
-    all.into_iter().filter(|source| !is_test(source) && !source.file.starts_with("bin/")).collect()
+    all.into_iter().filter(|source| !is_test(source)).collect()
 }
 
 fn walk(src: &Path, dir: &Path, files: &mut Vec<(String, String)>) {
@@ -50,6 +63,30 @@ impl Source {
     /// The crate's root.
     pub fn is_top(&self) -> bool {
         self.module.is_empty()
+    }
+
+    /// A program, which uses the crate from outside.
+    pub fn is_program(&self) -> bool {
+        self.file.starts_with("bin/")
+    }
+
+    /// Files that `#[path = "…"]` gives another module: file and module.
+    fn modules_elsewhere(&self) -> Vec<(String, String)> {
+        let folder = self.file.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let lines: Vec<&str> = self.text.lines().map(str::trim).collect();
+        let pairs = lines.windows(2).filter_map(|pair| {
+            let file = pair[0].strip_prefix("#[path = \"")?.strip_suffix("\"]")?;
+            let name = pair[1].strip_suffix(';')?.rsplit(' ').next()?;
+            Some((format!("{folder}/{file}"), format!("{}::{name}", self.module)))
+        });
+        pairs.collect()
+    }
+
+    /// Functions that only an attribute of serde names, by a path in a literal.
+    pub fn named_by_serde(&self) -> Vec<&str> {
+        let literals = self.text.lines().filter(|line| line.trim_start().starts_with("#[serde("));
+        let names = literals.flat_map(|line| line.split('"').skip(1).step_by(2));
+        names.map(|path| path.rsplit("::").next().unwrap_or(path)).collect()
     }
 
     /// Modules in files of their own that are compiled for tests only.
@@ -84,6 +121,98 @@ impl Source {
             let ups = (rest.len() - rest.trim_start_matches("super::").len()) / "super::".len();
             if ups >= depth {
                 self.spell_out(at + ups * "super::".len(), "", &mut found);
+            }
+        }
+        found
+    }
+
+    /// All paths of the file, from the crate's root: by `crate::`, `super::`, `self::`, a child's name, or, in a program,
+    /// the crate's name.
+    pub fn paths(&self) -> Paths {
+        let mut paths = Paths::default();
+        let signposts = self.signposts();
+        let mut read = |at: usize, head: &str| {
+            let mut found = Vec::new();
+            self.spell_out(at, head, &mut found);
+            let is_signpost = signposts.iter().any(|range| range.contains(&at));
+            if is_signpost { &mut paths.re_exported } else { &mut paths.used }.extend(found);
+        };
+        for root in ["crate::", "zmigrate::"] {
+            for at in self.words(root) {
+                read(at + root.len(), "");
+            }
+        }
+        for at in self.words("super::") {
+            let rest = &self.code[at..];
+            let ups = (rest.len() - rest.trim_start_matches("super::").len()) / "super::".len();
+            let parts: Vec<&str> = self.module.split("::").collect();
+            let head = parts[..parts.len().saturating_sub(ups)].join("::");
+            read(at + ups * "super::".len(), &head);
+        }
+        for at in self.words("self::") {
+            read(at + "self::".len(), &self.module);
+        }
+        for child in self.children() {
+            for at in self.words(&format!("{child}::")) {
+                read(at, &self.module);
+            }
+        }
+        paths
+    }
+
+    /// What is named by way of a module that was imported by its name.
+    pub fn named_by(&self, name: &str, module: &str) -> Vec<(usize, String)> {
+        let mut found = Vec::new();
+        let alias = self.code.split_once(&format!("{name} as ")).map(|(_, rest)| {
+            &rest[..rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())]
+        });
+        for name in [Some(name), alias].into_iter().flatten() {
+            for at in self.words(&format!("{name}::")) {
+                self.spell_out(at + name.len() + "::".len(), module, &mut found);
+            }
+        }
+        found
+    }
+
+    /// Where a path begins with these words.
+    fn words(&self, words: &str) -> Vec<usize> {
+        let begins =
+            |at: &usize| !self.code[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+        self.code.match_indices(words).map(|(at, _)| at).filter(begins).collect()
+    }
+
+    /// The modules that it declares in files of their own.
+    fn children(&self) -> Vec<&str> {
+        let lines = self.code.lines().filter_map(|line| line.trim().strip_suffix(';'));
+        let name = |line: &'_ str| line.split_whitespace().last().map(str::len);
+        let declares = |line: &&str| line.split_whitespace().rev().nth(1) == Some("mod");
+        lines.filter(declares).filter_map(|line| Some(&line[line.len() - name(line)?..])).collect()
+    }
+
+    /// Where its `pub use` statements are.
+    fn signposts(&self) -> Vec<std::ops::Range<usize>> {
+        let mut found = Vec::new();
+        for (at, _) in self.code.match_indices("use ") {
+            let before = self.code[..at].lines().last().unwrap_or_default().trim();
+            if before.starts_with("pub") {
+                found.push(at..at + self.code[at..].find(';').unwrap_or(0));
+            }
+        }
+        found
+    }
+
+    /// Its functions: line, name, and whether it says `pub`.
+    pub fn functions(&self) -> Vec<(usize, &str, bool)> {
+        let mut found = Vec::new();
+        for (number, line) in self.code.lines().enumerate() {
+            let Some((before, after)) = line.split_once("fn ") else { continue };
+            let words = ["pub", "const", "unsafe", "async", "extern", "\"\""];
+            let is_head = before
+                .split_whitespace()
+                .all(|word| words.iter().any(|w| word.starts_with(w)) || word.ends_with(')'));
+            let end = after.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(after.len());
+            if is_head && end > 0 {
+                found.push((number + 1, &after[..end], before.trim_start().starts_with("pub")));
             }
         }
         found

@@ -3,7 +3,7 @@
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::meter::Meters;
-use super::sums;
+use super::sums::sums;
 use crate::cli::report::{Report, arrived, whole};
 use crate::cli::shown::{about, clean, size};
 use crate::job::name::Bytes;

@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::meter::Meters;
-use super::sums;
+use super::sums::sums;
 use crate::cli::report::Report;
 use crate::cli::shown::{clean, moment};
 

@@ -4,6 +4,7 @@
 mod bars;
 mod lines;
 mod meter;
+mod sums;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -158,22 +159,6 @@ fn outcome(report: &Report) -> String {
     text
 }
 
-/// Bytes, rate and time left over all images; `None` before there is one.
-fn sums(report: &Report, meters: &Meters) -> Option<String> {
-    let (come, of) = report.totals();
-    if report.images.is_empty() {
-        return None;
-    }
-    let mut text = format!("{} of {}", size(come), size(of));
-    if come.0 < of.0 {
-        match meters.slowest(report.copied(), come, of) {
-            Some((rate, left)) => text.push_str(&format!(", {}/s, {} left", size(rate), about(left))),
-            None => text.push_str(", time left unknown"),
-        }
-    }
-    Some(text)
-}
-
 enum Screen {
     Bars(Bars),
     Lines(Lines),
@@ -251,11 +236,11 @@ mod tests {
         let mut meter = Meters::default();
         meter.note(at(0), None, Bytes(0));
         meter.note(at(10), None, Bytes(0));
-        assert_eq!(sums(&report, &meter).unwrap(), "0 B of 1000 B, time left unknown");
+        assert_eq!(sums::sums(&report, &meter).unwrap(), "0 B of 1000 B, time left unknown");
         meter.note(at(20), None, Bytes(200));
         report.images[0].received = Bytes(200);
-        assert_eq!(sums(&report, &meter).unwrap(), "200 B of 1000 B, 10 B/s, 1m20s left");
+        assert_eq!(sums::sums(&report, &meter).unwrap(), "200 B of 1000 B, 10 B/s, 1m20s left");
         report.images[0].done = true;
-        assert_eq!(sums(&report, &meter).unwrap(), "1000 B of 1000 B");
+        assert_eq!(sums::sums(&report, &meter).unwrap(), "1000 B of 1000 B");
     }
 }

@@ -91,16 +91,6 @@ pub fn destroy_snapshot_tree(root: &DatasetName, snapshot: &SnapshotName) -> Arg
     zfs(["destroy", "-r", &root.at(snapshot)])
 }
 
-/// Keeps a snapshot from being destroyed. Pool version 18 and later; not idempotent.
-pub fn hold(tag: &str, dataset: &DatasetName, snapshot: &SnapshotName) -> Argv {
-    zfs(["hold", tag, &dataset.at(snapshot)])
-}
-
-/// Takes a hold away again. Not idempotent.
-pub fn release(tag: &str, dataset: &DatasetName, snapshot: &SnapshotName) -> Argv {
-    zfs(["release", tag, &dataset.at(snapshot)])
-}
-
 /// Mounts one filesystem at its mountpoint.
 pub fn mount(dataset: &DatasetName) -> Argv {
     zfs(["mount", dataset.as_str()])
@@ -165,7 +155,7 @@ mod tests {
         let (web, db) = (dataset("data/zones/web db"), dataset("data/db"));
         let (m, old) = (SnapshotName::new("m").unwrap(), SnapshotName::new("old").unwrap());
         let both = [web.clone(), db.clone()];
-        let cases: [(Argv, &[&str]); 25] = [
+        let cases: [(Argv, &[&str]); 23] = [
             (list(&[], &[]), &["list", "-H", "-o", "name", "-t", "filesystem,volume"]),
             (
                 list(&["mountpoint", "zoned"], &both),
@@ -201,8 +191,6 @@ mod tests {
             (destroy_tree(&db), &["destroy", "-r", "data/db"]),
             (destroy_snapshot(&db, &m), &["destroy", "data/db@m"]),
             (destroy_snapshot_tree(&db, &m), &["destroy", "-r", "data/db@m"]),
-            (hold("t", &db, &m), &["hold", "t", "data/db@m"]),
-            (release("t", &db, &m), &["release", "t", "data/db@m"]),
             (mount(&db), &["mount", "data/db"]),
             (
                 create(&db, &[("mountpoint", "none"), ("canmount", "off")]),

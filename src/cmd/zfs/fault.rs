@@ -6,7 +6,6 @@
 
 use std::fmt;
 
-use crate::cmd::CmdError;
 use crate::process::RunError;
 
 /// Why a `zfs` command failed.
@@ -138,14 +137,6 @@ impl Fault {
         match error {
             RunError::Failed { output, .. } => Fault::of(&output.stderr),
             _ => Fault::Other,
-        }
-    }
-
-    /// As [`Fault::of_error`].
-    pub fn of_cmd(error: &CmdError) -> Fault {
-        match error {
-            CmdError::Run(error) => Fault::of_error(error),
-            CmdError::Unreadable { .. } | CmdError::Incomplete { .. } => Fault::Other,
         }
     }
 }

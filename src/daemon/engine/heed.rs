@@ -6,6 +6,7 @@ use super::Engine;
 use crate::daemon::{perform, words};
 use crate::job::code::Code;
 use crate::job::event::{Cause, Event};
+use crate::job::limits;
 use crate::job::message::Failure;
 use crate::job::phase::Phase;
 use crate::job::step::Step;
@@ -15,7 +16,7 @@ use crate::spool::asks::Ask;
 impl Engine {
     /// Limits of the request, before the handoff.
     pub(super) fn heed_limits(&mut self) -> bool {
-        let Some(text) = perform::limit_passed(&self.job, Utc::now()) else { return false };
+        let Some(text) = limits::limit_passed(&self.job, Utc::now()) else { return false };
         let error = match &self.error {
             Some(error) => format!("{text}; last: {error}"),
             None => text,

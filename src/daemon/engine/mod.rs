@@ -20,6 +20,7 @@ use super::report;
 use crate::host::live::Live;
 use crate::host::{Done, StepError};
 use crate::job::event::{Cause, Event};
+use crate::job::limits;
 use crate::job::message::Failure;
 use crate::job::phase::{Ended, Phase};
 use crate::job::record::{Impossible, Job};
@@ -48,8 +49,6 @@ pub struct Engine {
     /// The first of them.
     failing: Option<Instant>,
     error: Option<String>,
-    /// When the step that is due became so, in this process.
-    due_since: Instant,
     alerted: Option<Instant>,
     /// The outcome line is out, and, behind the journal's `reported`, released for the log host: in this process.
     told: bool,
@@ -79,7 +78,6 @@ impl Engine {
             failures: 0,
             error: None,
             failing: None,
-            due_since: Instant::now(),
             alerted: None,
             told: false,
             released: false,
@@ -200,7 +198,6 @@ impl Engine {
             self.failures = 0;
             self.error = None;
             self.alerted = None;
-            self.due_since = Instant::now();
             self.memory.next_step();
             self.context.tell(Severity::Info, &self.job, |line| {
                 line.field("event", "step")
@@ -298,7 +295,7 @@ impl Engine {
 
     /// Waits the back-off out, unless an operator, a limit of the request or the daemon's end comes first.
     fn pause(&self, mut heard: u64, mut pause: Duration) {
-        if let Some((at, _)) = perform::next_limit(&self.job) {
+        if let Some((at, _)) = limits::next_limit(&self.job) {
             // A limit has passed behind its moment, not in it.
             let left = (at - Utc::now()).to_std().unwrap_or_default();
             pause = pause.min(left + Duration::from_millis(1));
