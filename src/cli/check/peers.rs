@@ -11,6 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::trust::side::Side;
 use crate::cli::trust::{
     AcceptSection, Account, AuthorizedKeys, Dataset, Dropbox, Here, HostKey, Key, Piece, Seen, Sshd,
+    landing_places,
 };
 use crate::cmd::settings::Settings;
 use crate::cmd::ssh_config;
@@ -90,6 +91,9 @@ pub fn receiving(context: &Context, programs: &Programs, peer: &HostName, daemon
     }
     let section = AcceptSection { datasets: Vec::new(), zonepaths: Vec::new() };
     seen.extend(section.look(&here).seen);
+    if programs.has("zfs") {
+        seen.extend(landing_places(&here));
+    }
     let what = format!("accept {peer}");
     seen.into_iter().map(|seen| Finding::of(&what, seen)).collect()
 }

@@ -28,7 +28,7 @@ pub use dropbox::Dropbox;
 pub use host_key::HostKey;
 pub use key::Key;
 pub use piece::{Here, Level, Look, Piece, Seen, Why};
-pub use section::{AcceptSection, PeerSection};
+pub use section::{AcceptSection, PeerSection, landing_places};
 pub use sshd::Sshd;
 
 use side::Side;

@@ -114,11 +114,7 @@ impl Piece for AcceptSection {
         if self.is_given() && self.wanted(here).as_ref() != Some(accept) {
             return Seen::fault(format!("{what} differs"), "compare it with `zmigrate peer`").into();
         }
-        let mut seen = vec![Seen::ok(what)];
-        if here.programs.has("zfs") {
-            seen.extend(datasets(here, accept));
-        }
-        Look::there(seen)
+        Seen::ok(what).into()
     }
 
     fn put(&self, here: &Here<'_>) -> Result<Option<String>, Why> {
@@ -130,8 +126,10 @@ impl Piece for AcceptSection {
     }
 }
 
-/// Whether the datasets below which the peer's zones may land exist.
-fn datasets(here: &Here<'_>, accept: &Accept) -> Vec<Seen> {
+/// Whether the datasets below which the peer's zones may land exist. Not a part of the section: it may be right before
+/// they do.
+pub fn landing_places(here: &Here<'_>) -> Vec<Seen> {
+    let Some(accept) = here.context.config.accept.get(&here.side.peer) else { return Vec::new() };
     let names: Vec<&str> = accept.datasets.iter().map(AsRef::as_ref).collect();
     let found = match Zfs::new(here.programs).guids(&names) {
         Ok(found) => found,
