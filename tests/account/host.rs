@@ -54,7 +54,7 @@ impl Host {
             r#"#!/bin/sh
 list={dir}/datasets
 case "$1" in
-list) cat "$list" ;;
+list) case "$*" in *" -o name -t "*) sed 's/\t.*//' "$list" ;; *) cat "$list" ;; esac ;;
 get) for name; do :; done
     printf '%s\tquota\t%s\tlocal\n' "$name" "$(sed 's/.*quota=200G.*/214748364800/' {dir}/created)" ;;
 create) echo "$*" >> {dir}/created
